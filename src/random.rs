@@ -1,0 +1,56 @@
+//! Counter-based random streams, keyed by what is drawn and never by who draws it.
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream is for. Two purposes never share a stream; a number here is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Candidate points of a bound: lane = bound, seq = block.
+    Candidates = 1,
+    /// First weights and shuffles of a network: lane = bound, seq = network.
+    Training = 2,
+    /// Everything else a sampler decides by chance: lane and seq as it says.
+    Decisions = 3,
+    /// Artificial delay of a call, keyed by the point.
+    Delay = 4,
+    /// Equal-weight resampling of a posterior.
+    Resample = 5,
+    /// Prior draws of `fitjob check`.
+    Check = 6,
+}
+
+/// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.
+pub fn stream(seed: u64, purpose: Purpose, lane: u64, seq: u64) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    key[0..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&lane.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
+    rng.set_stream(seq);
+    rng
+}
+
+/// Uniform on [0, 1) with 53 bits.
+pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// Two independent standard normals (Box & Muller 1958): no rejection, so a fixed number of draws.
+pub fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {
+    let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
+    let angle = std::f64::consts::TAU * uniform(rng);
+    (radius * angle.cos(), radius * angle.sin())
+}
+
+/// Fills `out` with independent standard normals.
+pub fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f64]) {
+    for pair in out.chunks_mut(2) {
+        let (a, b) = normal_pair(rng);
+        pair[0] = a;
+        if let Some(second) = pair.get_mut(1) {
+            *second = b;
+        }
+    }
+}

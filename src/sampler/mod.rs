@@ -1,0 +1,66 @@
+//! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
+
+use crate::task::{Answer, Shared, Task};
+
+/// What a sampler wants next.
+#[derive(Debug)]
+pub enum Ask {
+    /// `publish` first, then do `tasks`; forget shared objects named in `retire` when those are done.
+    Work { publish: Vec<Shared>, tasks: Vec<Task>, retire: Vec<u64> },
+    /// Nothing until more answers are told.
+    Wait,
+    /// Finished, and why.
+    Done(String),
+}
+
+/// The contract every engine keeps.
+///
+/// Laws (tested for every engine): the content of the n-th task of a lane depends on the seed and on
+/// answers already told in lane order, never on timing or on `room`; lanes commute; `tell` is called
+/// in `seq` order within a lane.
+pub trait Sampler {
+    /// At most `room` log-likelihood tasks; compute tasks are not counted.
+    fn ask(&mut self, room: usize) -> Ask;
+    fn tell(&mut self, answer: Answer) -> Result<(), SamplerError>;
+    fn progress(&self) -> Progress;
+    fn posterior(&self) -> Result<Posterior, SamplerError>;
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct SamplerError(pub String);
+
+/// Where a run stands, for the progress display and the log.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Progress {
+    /// "exploring", "sampling", ...
+    pub phase: String,
+    /// Rough share of the work done, 0 to 1, where it can be told.
+    pub fraction: Option<f64>,
+    pub n_like: u64,
+    pub n_eff: f64,
+    pub log_z: f64,
+    pub log_z_err: f64,
+    /// Engine-specific counters in display order, e.g. ("bounds", 11.0).
+    pub details: Vec<(String, f64)>,
+}
+
+/// A weighted sample of the posterior, in the unit cube, with its evidence.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Posterior {
+    pub n_dim: usize,
+    /// n x n_dim, row-major, unit-cube coordinates.
+    pub u: Vec<f64>,
+    pub log_like: Vec<f64>,
+    /// Normalised: sum of exp = 1.
+    pub log_weight: Vec<f64>,
+    pub log_z: f64,
+    pub log_z_err: f64,
+    /// Kish effective sample size of the weights as the engine defines it.
+    pub n_eff: f64,
+    pub n_like: u64,
+    /// In plain words, for summary.json and the end report.
+    pub warnings: Vec<String>,
+    /// Engine-specific scalars for result.h5 and the report (e.g. "split_half_z").
+    pub diagnostics: Vec<(String, f64)>,
+}
