@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::Arc;
 
 /// Names a task: answers are told to the sampler in `seq` order within a lane, and lanes commute.
 /// The pair is also the key of the task's random stream; a rank number never is.
@@ -37,7 +36,7 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub key: u64,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Vec<u8>,
 }
 
 /// What came of a task.
@@ -77,5 +76,5 @@ impl std::error::Error for EvalError {}
 /// Does the [`Work::Compute`] tasks of a sampler. One per thread, so it may cache what it decodes.
 pub trait Toolbox {
     /// `shared` holds the objects named by the task's `needs`, in that order.
-    fn compute(&mut self, kind: u16, shared: &[Shared], input: &[u8]) -> Result<Vec<u8>, EvalError>;
+    fn compute(&mut self, kind: u16, shared: &[&Shared], input: &[u8]) -> Result<Vec<u8>, EvalError>;
 }
