@@ -138,7 +138,8 @@ impl Run {
     }
 
     fn reason_to_stop(&self) -> Option<&'static str> {
-        if self.ledger.newest() == 0 {
+        // The newest shell has just taken the live points out of the others: it must be filled before it can tell.
+        if self.ledger.newest() == 0 || 4 * self.ledger.shells[self.ledger.newest()].members.len() < self.settings.live() {
             return None;
         }
         let live = self.live();
@@ -146,6 +147,7 @@ impl Run {
         let spread = live.share * (live.flatness.powf(-0.5) - 1.0);
         let saving = 2.0 * self.settings.n_eff * spread;
         let price = (self.settings.update() + self.settings.window / 2) as f64;
+        if std::env::var("EXPLAIN").is_ok() { eprintln!("points {} bounds {} share {:.4} flat {:.3} saving {:.0} price {:.0} logv {:.3}", self.ledger.points.len(), self.ledger.shells.len(), live.share, live.flatness, saving, price, live.log_volume); }
         if live.share <= self.settings.f_live {
             return Some("the live points hold little of the evidence (f_live)");
         }
