@@ -147,7 +147,6 @@ impl Run {
         let spread = live.share * (live.flatness.powf(-0.5) - 1.0);
         let saving = 2.0 * self.settings.n_eff * spread;
         let price = (self.settings.update() + self.settings.window / 2) as f64;
-        if std::env::var("EXPLAIN").is_ok() { eprintln!("points {} bounds {} share {:.4} flat {:.3} saving {:.0} price {:.0} logv {:.3}", self.ledger.points.len(), self.ledger.shells.len(), live.share, live.flatness, saving, price, live.log_volume); }
         if live.share <= self.settings.f_live {
             return Some("the live points hold little of the evidence (f_live)");
         }
