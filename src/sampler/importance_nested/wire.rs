@@ -34,6 +34,8 @@ pub struct TrainJob {
     pub build: u64,
     /// Number of the network among all of this bound.
     pub network: u64,
+    /// The same network of the bound before: in whitened coordinates one bound looks much like the next.
+    pub warm: Option<Network>,
 }
 
 #[derive(Serialize, Deserialize)]
