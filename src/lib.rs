@@ -1,8 +1,10 @@
 //! fitjob: Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 
+pub mod bound;
 pub mod data;
 pub mod expr;
 pub mod model;
+pub mod prior;
 pub mod random;
 pub mod sampler;
 pub mod task;
