@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod data;
 pub mod expr;
+pub mod job;
 pub mod model;
 pub mod prior;
 pub mod random;

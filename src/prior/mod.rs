@@ -6,7 +6,7 @@ mod space;
 mod special;
 mod truncated;
 
-pub use kinds::{KINDS, PriorError, PriorSpec, kind_named};
+pub use kinds::{KINDS, PriorError, PriorSpec, Uniform, kind_named};
 pub use law::Law;
 pub use space::{Parameter, Role, Space, SpaceError};
 pub use truncated::Prior;

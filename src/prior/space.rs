@@ -28,7 +28,7 @@ pub struct Space {
     derived_names: Vec<String>,
     /// (derived index, expression over theta followed by derived), each after those it reads.
     derived: Vec<(usize, BoundExpr)>,
-    derived_text: Vec<String>,
+    derived_typed: Vec<Expr>,
 }
 
 /// What is wrong with a tie or a derived quantity, and whose it is.
@@ -62,8 +62,8 @@ impl Space {
             return Err(errors);
         }
         let free = (0..parameters.len()).filter(|&i| matches!(parameters[i].role, Role::Free { .. })).collect();
-        let derived_text = derived.iter().map(|(_, expr)| expr.text().to_string()).collect();
-        Ok(Space { names, parameters, free, ties: bound_ties, derived_names, derived: bound_derived, derived_text })
+        let derived_typed = derived.into_iter().map(|(_, expr)| expr).collect();
+        Ok(Space { names, parameters, free, ties: bound_ties, derived_names, derived: bound_derived, derived_typed })
     }
 
     pub fn n_free(&self) -> usize {
@@ -134,9 +134,7 @@ impl Space {
     /// The names that some tie or derived quantity reads.
     pub fn names_read(&self) -> Vec<String> {
         let ties = self.parameters.iter().filter_map(|p| if let Role::Tied(expr) = &p.role { Some(expr) } else { None });
-        let ties = ties.flat_map(Expr::variables);
-        let derived = self.derived_text.iter().filter_map(|text| Expr::parse(text).ok());
-        ties.chain(derived.flat_map(|expr| expr.variables())).collect()
+        ties.chain(&self.derived_typed).flat_map(Expr::variables).collect()
     }
 
     /// Everything that changes the meaning of a unit coordinate, for the digest of the job.
@@ -150,8 +148,8 @@ impl Space {
                 Role::Tied(expr) => text += &format!("{} = {}\n", p.name, expr.text()),
             }
         }
-        for (name, expr) in self.derived_names.iter().zip(&self.derived_text) {
-            text += &format!("derived {name} = {expr}\n");
+        for (name, expr) in self.derived_names.iter().zip(&self.derived_typed) {
+            text += &format!("derived {name} = {}\n", expr.text());
         }
         text.into_bytes()
     }
