@@ -1,5 +1,7 @@
 //! fitjob: Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 
+pub mod data;
+pub mod expr;
 pub mod model;
 pub mod random;
 pub mod sampler;
