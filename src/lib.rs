@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod expr;
+pub mod bound;
 pub mod model;
 pub mod random;
 pub mod sampler;
