@@ -14,7 +14,7 @@ pub mod text;
 
 pub use log::Log;
 pub use progress::{Progress, Style};
-pub use report::{print, report};
+pub use report::{overview, print, report};
 pub use result::write_result;
 pub use rundir::{RunDir, RunState};
 pub use summary::{ParameterSummary, Summary};
