@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cpu::{Cpu, compiled_per_cpu};
 use super::gemm::{Finish, LANES, Left, Shape, dot, padded, product};
-use super::network::{Layer, Network, forward, layout};
+use super::network::{Layer, Network, featurise, forward, layout, n_features};
 
 /// How a network is shaped and trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct TrainSettings {
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        TrainSettings { hidden: vec![100, 50, 20], batch: 128, epochs: 20, rate: 1e-2, hold: 0.25, patience: 0 }
+        TrainSettings { hidden: vec![64, 32, 16], batch: 64, epochs: 10, rate: 1e-2, hold: 0.25, patience: 0 }
     }
 }
 
@@ -48,6 +48,8 @@ pub(super) fn train_on(
 ) -> Network {
     assert!(!y.is_empty() && x.len() == y.len() * d, "{} numbers are not {} points of {d}", x.len(), y.len());
     assert!(settings.batch > 0 && !settings.hidden.is_empty(), "a network needs a hidden layer and a batch");
+    let mut features = vec![0f32; y.len() * n_features(d)];
+    featurise(x, d, &mut features);
     let cold = Network::random(d, &settings.hidden, rng);
     let network = match warm {
         Some(warm) if warm.widths == cold.widths => warm.clone(),
@@ -62,7 +64,7 @@ pub(super) fn train_on(
         let mut loss = 0.0;
         for batch in order.chunks(settings.batch) {
             let left = (1.0 - done as f32 / steps) / (1.0 - settings.hold);
-            loss += trainer.step_on(cpu, x, y, batch, settings.rate * left.min(1.0));
+            loss += trainer.step_on(cpu, &features, y, batch, settings.rate * left.min(1.0));
             done += 1;
         }
         waited = if loss < best { 0 } else { waited + 1 };
@@ -93,9 +95,9 @@ struct Trainer {
     square: Vec<f32>,
     /// 0.9^t and 0.999^t, by repeated products: no power function, no differing last bits.
     decay: [f64; 2],
-    /// The batch's points, then each layer's outputs: batch x padded units.
+    /// The batch's features, then each layer's outputs: batch x padded units.
     outputs: Vec<Vec<f32>>,
-    /// Derivative of the loss by each layer's outputs before ReLU; same shapes, none for the points.
+    /// Derivative of the loss by each layer's outputs before ReLU; same shapes, none for the features.
     slopes: Vec<Vec<f32>>,
     /// Derivative of the loss by the network's output, a number a point.
     errors: Vec<f32>,
@@ -107,7 +109,7 @@ impl Trainer {
     fn new(network: Network, batch: usize) -> Trainer {
         let (layers, last) = layout(&network.widths);
         let zeros = vec![0f32; network.values.len()];
-        let points = std::iter::once(vec![0f32; batch * network.d()]);
+        let points = std::iter::once(vec![0f32; batch * network.widths[0]]);
         let slopes: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0f32; batch * padded(layer.units)]).collect();
         Trainer {
             last,
@@ -132,7 +134,7 @@ impl Trainer {
 }
 
 compiled_per_cpu! {
-    /// One step of Adam on the points `batch`; returns the sum of squared errors before it.
+    /// One step of Adam on the points `batch` of features `x`; returns the sum of squared errors before it.
     fn step(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64, by step_body
 }
 
@@ -148,7 +150,7 @@ fn step_body<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f
 #[inline(always)]
 fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) -> f64 {
     let Trainer { network, layers, last, outputs, errors, .. } = trainer;
-    let d = network.d();
+    let d = network.widths[0];
     for (row, &i) in outputs[0].chunks_exact_mut(d).zip(batch) {
         row.copy_from_slice(&x[i as usize * d..(i as usize + 1) * d]);
     }

@@ -61,7 +61,9 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let batch: Vec<u32> = (0..40).collect();
     let network = Network::random(3, &[10, 17, 5], &mut rng(6));
     let mut trainer = Trainer::new(network.clone(), 40);
-    step(Cpu::best(), &mut trainer, &x, &y, &batch, 0.0);
+    let mut features = vec![0f32; 40 * n_features(3)];
+    featurise(&x, 3, &mut features);
+    step(Cpu::best(), &mut trainer, &features, &y, &batch, 0.0);
     let loss = |at: usize, shift: f32| {
         let mut moved = network.clone();
         moved.values[at] += shift;
