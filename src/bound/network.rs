@@ -8,7 +8,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::cpu::{Cpu, compiled_per_cpu};
+use super::cpu::{Cpu, Lanes, compiled_per_cpu};
 use super::gemm::{Finish, LANES, Left, Shape, dot, padded, product};
 
 pub use super::training::{TrainSettings, train};
@@ -119,7 +119,7 @@ compiled_per_cpu! {
 }
 
 #[inline(always)]
-fn score_body<const ROWS: usize, const WIDE: usize>(network: &Network, x: &[f32], out: &mut [f32]) {
+fn score_body<V: Lanes, const ROWS: usize, const WIDE: usize>(network: &Network, x: &[f32], out: &mut [f32]) {
     let (layers, last) = layout(&network.widths);
     let widest = layers.iter().map(|layer| padded(layer.units)).max().unwrap_or(LANES);
     let mut features = vec![0f32; BLOCK * network.widths[0]];
@@ -130,24 +130,24 @@ fn score_body<const ROWS: usize, const WIDE: usize>(network: &Network, x: &[f32]
         for (depth, layer) in layers.iter().enumerate() {
             let (data, row_step) = if depth == 0 { (&features[..], layer.inputs) } else { (&below[..], padded(layer.inputs)) };
             let left = Left { data, row_step, inner_step: 1 };
-            forward::<ROWS, WIDE>(&network.values, layer, out.len(), left, &mut above);
+            forward::<V, ROWS, WIDE>(&network.values, layer, out.len(), left, &mut above);
             std::mem::swap(&mut below, &mut above);
         }
         let stride = network.values.len() - LANES - last;
         let weights = &network.values[last..last + stride];
         let bias = network.values[last + stride];
         for (row, out) in below.chunks_exact(stride).zip(out) {
-            *out = dot(row, weights) + bias;
+            *out = dot::<V>(row, weights) + bias;
         }
     }
 }
 
 /// ReLU(biases + rows * weights) of one layer.
 #[inline(always)]
-pub(super) fn forward<const ROWS: usize, const WIDE: usize>(
+pub(super) fn forward<V: Lanes, const ROWS: usize, const WIDE: usize>(
     values: &[f32], layer: &Layer, rows: usize, left: Left, out: &mut [f32],
 ) {
     let shape = Shape { rows, inner: layer.inputs, columns: padded(layer.units) };
     let bias = Some(&values[layer.biases.clone()]);
-    product::<ROWS, WIDE>(shape, left, &values[layer.weights.clone()], bias, Finish::Relu, out);
+    product::<V, ROWS, WIDE>(shape, left, &values[layer.weights.clone()], bias, Finish::Relu, out);
 }

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::cpu::{Cpu, compiled_per_cpu};
+use super::cpu::{Cpu, Lanes, compiled_per_cpu};
 use super::gemm::{Finish, LANES, Left, Shape, dot, padded, product};
 use super::network::{Layer, Network, featurise, forward, layout, n_features};
 
@@ -139,16 +139,16 @@ compiled_per_cpu! {
 }
 
 #[inline(always)]
-fn step_body<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
-    let loss = pass_forward::<ROWS, WIDE>(trainer, x, y, batch);
-    pass_back::<ROWS, WIDE>(trainer, batch.len());
+fn step_body<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
+    let loss = pass_forward::<V, ROWS, WIDE>(trainer, x, y, batch);
+    pass_back::<V, ROWS, WIDE>(trainer, batch.len());
     adam(&mut trainer.network.values, &trainer.gradient, &mut trainer.mean, &mut trainer.square, rate);
     loss
 }
 
 /// Fills `outputs` and `errors`; returns the sum of squared errors.
 #[inline(always)]
-fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) -> f64 {
+fn pass_forward<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) -> f64 {
     let Trainer { network, layers, last, outputs, errors, .. } = trainer;
     let d = network.widths[0];
     for (row, &i) in outputs[0].chunks_exact_mut(d).zip(batch) {
@@ -158,14 +158,14 @@ fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: 
         let (below, above) = outputs.split_at_mut(depth + 1);
         let row_step = if depth == 0 { d } else { padded(layer.inputs) };
         let left = Left { data: &below[depth], row_step, inner_step: 1 };
-        forward::<ROWS, WIDE>(&network.values, layer, batch.len(), left, &mut above[0]);
+        forward::<V, ROWS, WIDE>(&network.values, layer, batch.len(), left, &mut above[0]);
     }
     let bias = network.values.len() - LANES;
     let weights = &network.values[*last..bias];
     let mut loss = 0.0;
     let rows = outputs[layers.len()].chunks_exact(weights.len());
     for ((row, error), &i) in rows.zip(errors.iter_mut()).zip(batch) {
-        let miss = dot(row, weights) + network.values[bias] - y[i as usize];
+        let miss = dot::<V>(row, weights) + network.values[bias] - y[i as usize];
         loss += f64::from(miss) * f64::from(miss);
         *error = miss / batch.len() as f32;
     }
@@ -174,7 +174,7 @@ fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: 
 
 /// Fills `gradient` from `outputs` and `errors`.
 #[inline(always)]
-fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch: usize) {
+fn pass_back<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch: usize) {
     let Trainer { network, layers, last, gradient, outputs, slopes, errors, transposed, .. } = trainer;
     let bias = network.values.len() - LANES;
     let (depth, columns) = (layers.len(), bias - *last);
@@ -182,11 +182,11 @@ fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch:
     gradient[bias] = errors.iter().sum();
     let sum = Left { data: errors, row_step: 0, inner_step: 1 };
     let shape = Shape { rows: 1, inner: batch, columns };
-    product::<ROWS, WIDE>(shape, sum, &outputs[depth], None, Finish::Keep, &mut gradient[*last..bias]);
+    product::<V, ROWS, WIDE>(shape, sum, &outputs[depth], None, Finish::Keep, &mut gradient[*last..bias]);
     let each = Left { data: errors, row_step: 1, inner_step: 0 };
     let shape = Shape { rows: batch, inner: 1, columns };
     let mask = Finish::Mask(&outputs[depth]);
-    product::<ROWS, WIDE>(shape, each, &network.values[*last..bias], None, mask, &mut slopes[depth - 1]);
+    product::<V, ROWS, WIDE>(shape, each, &network.values[*last..bias], None, mask, &mut slopes[depth - 1]);
 
     for depth in (0..depth).rev() {
         let layer = &layers[depth];
@@ -194,16 +194,16 @@ fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch:
         let below = if depth == 0 { layer.inputs } else { padded(layer.inputs) };
         let points = Left { data: &outputs[depth], row_step: 1, inner_step: below };
         let shape = Shape { rows: layer.inputs, inner: batch, columns };
-        product::<ROWS, WIDE>(shape, points, &slopes[depth], None, Finish::Keep, &mut gradient[layer.weights.clone()]);
+        product::<V, ROWS, WIDE>(shape, points, &slopes[depth], None, Finish::Keep, &mut gradient[layer.weights.clone()]);
         let ones = Left { data: &[1.0], row_step: 0, inner_step: 0 };
         let shape = Shape { rows: 1, inner: batch, columns };
-        product::<ROWS, WIDE>(shape, ones, &slopes[depth], None, Finish::Keep, &mut gradient[layer.biases.clone()]);
+        product::<V, ROWS, WIDE>(shape, ones, &slopes[depth], None, Finish::Keep, &mut gradient[layer.biases.clone()]);
         if depth > 0 {
             transpose(&network.values[layer.weights.clone()], layer, transposed);
             let (lower, upper) = slopes.split_at_mut(depth);
             let left = Left { data: &upper[0], row_step: columns, inner_step: 1 };
             let shape = Shape { rows: batch, inner: layer.units, columns: below };
-            product::<ROWS, WIDE>(shape, left, transposed, None, Finish::Mask(&outputs[depth]), &mut lower[depth - 1]);
+            product::<V, ROWS, WIDE>(shape, left, transposed, None, Finish::Mask(&outputs[depth]), &mut lower[depth - 1]);
         }
     }
 }
