@@ -16,19 +16,17 @@ pub struct TrainSettings {
     pub hidden: Vec<usize>,
     /// Points a step.
     pub batch: usize,
-    /// Passes over all points.
-    pub epochs: usize,
+    /// Steps in all, whatever the number of points: the cost of a network is known beforehand.
+    pub steps: usize,
     /// Adam's rate at the start.
     pub rate: f32,
     /// Part of the steps before the rate starts to fall, linearly, to zero.
     pub hold: f32,
-    /// Stop after more than this many epochs without a lower loss; 0: never, the epochs alone decide.
-    pub patience: usize,
 }
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        TrainSettings { hidden: vec![64, 32, 16], batch: 64, epochs: 10, rate: 1e-2, hold: 0.25, patience: 0 }
+        TrainSettings { hidden: vec![64, 32, 16], batch: 64, steps: 800, rate: 1e-2, hold: 0.25 }
     }
 }
 
@@ -56,21 +54,14 @@ pub(super) fn train_on(
         _ => cold,
     };
     let mut trainer = Trainer::new(network, settings.batch.min(y.len()));
-    let steps = (settings.epochs * y.len().div_ceil(settings.batch)) as f32;
     let mut order: Vec<u32> = (0..y.len() as u32).collect();
-    let (mut best, mut waited, mut done) = (f64::INFINITY, 0, 0);
-    for _ in 0..settings.epochs {
+    let mut done = 0;
+    while done < settings.steps {
         shuffle(&mut order, rng);
-        let mut loss = 0.0;
-        for batch in order.chunks(settings.batch) {
-            let left = (1.0 - done as f32 / steps) / (1.0 - settings.hold);
-            loss += trainer.step_on(cpu, &features, y, batch, settings.rate * left.min(1.0));
+        for batch in order.chunks(settings.batch).take(settings.steps - done) {
+            let left = (settings.steps - done) as f32 / settings.steps as f32;
+            trainer.step_on(cpu, &features, y, batch, settings.rate * (left / (1.0 - settings.hold)).min(1.0));
             done += 1;
-        }
-        waited = if loss < best { 0 } else { waited + 1 };
-        best = best.min(loss);
-        if settings.patience > 0 && waited > settings.patience {
-            break;
         }
     }
     trainer.network
@@ -126,29 +117,28 @@ impl Trainer {
         }
     }
 
-    fn step_on(&mut self, cpu: Cpu, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
+    fn step_on(&mut self, cpu: Cpu, x: &[f32], y: &[f32], batch: &[u32], rate: f32) {
         self.decay = [self.decay[0] * 0.9, self.decay[1] * 0.999];
         let corrected = f64::from(rate) * (1.0 - self.decay[1]).sqrt() / (1.0 - self.decay[0]);
-        step(cpu, self, x, y, batch, corrected as f32)
+        step(cpu, self, x, y, batch, corrected as f32);
     }
 }
 
 compiled_per_cpu! {
-    /// One step of Adam on the points `batch` of features `x`; returns the sum of squared errors before it.
-    fn step(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64, by step_body
+    /// One step of Adam on the points `batch` of features `x`.
+    fn step(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32), by step_body
 }
 
 #[inline(always)]
-fn step_body<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
-    let loss = pass_forward::<V, ROWS, WIDE>(trainer, x, y, batch);
+fn step_body<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) {
+    pass_forward::<V, ROWS, WIDE>(trainer, x, y, batch);
     pass_back::<V, ROWS, WIDE>(trainer, batch.len());
     adam(&mut trainer.network.values, &trainer.gradient, &mut trainer.mean, &mut trainer.square, rate);
-    loss
 }
 
-/// Fills `outputs` and `errors`; returns the sum of squared errors.
+/// Fills `outputs` and `errors`.
 #[inline(always)]
-fn pass_forward<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) -> f64 {
+fn pass_forward<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) {
     let Trainer { network, layers, last, outputs, errors, .. } = trainer;
     let d = network.widths[0];
     for (row, &i) in outputs[0].chunks_exact_mut(d).zip(batch) {
@@ -162,14 +152,11 @@ fn pass_forward<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Tr
     }
     let bias = network.values.len() - LANES;
     let weights = &network.values[*last..bias];
-    let mut loss = 0.0;
     let rows = outputs[layers.len()].chunks_exact(weights.len());
     for ((row, error), &i) in rows.zip(errors.iter_mut()).zip(batch) {
         let miss = dot::<V>(row, weights) + network.values[bias] - y[i as usize];
-        loss += f64::from(miss) * f64::from(miss);
         *error = miss / batch.len() as f32;
     }
-    loss
 }
 
 /// Fills `gradient` from `outputs` and `errors`.
@@ -221,14 +208,19 @@ fn transpose(weights: &[f32], layer: &Layer, out: &mut [f32]) {
 }
 
 /// Adam's update with beta 0.9 and 0.999, epsilon 1e-8; `rate` already holds the corrections for the first steps.
+///
+/// Moments of units that are off shrink towards zero: below 1e-30 they are zero, since arithmetic on denormal numbers
+/// costs a hundred times as much.
 #[inline(always)]
 fn adam(values: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], rate: f32) {
     let (values, gradient) = (values.as_chunks_mut::<LANES>().0, gradient.as_chunks::<LANES>().0);
     let (mean, square) = (mean.as_chunks_mut::<LANES>().0, square.as_chunks_mut::<LANES>().0);
     for (((value, g), m), v) in values.iter_mut().zip(gradient).zip(mean).zip(square) {
         for lane in 0..LANES {
-            m[lane] = 0.1f32.mul_add(g[lane], 0.9 * m[lane]);
-            v[lane] = (0.001 * g[lane]).mul_add(g[lane], 0.999 * v[lane]);
+            let moved = 0.1f32.mul_add(g[lane], 0.9 * m[lane]);
+            m[lane] = if moved.abs() < 1e-30 { 0.0 } else { moved };
+            let spread = (0.001 * g[lane]).mul_add(g[lane], 0.999 * v[lane]);
+            v[lane] = if spread < 1e-30 { 0.0 } else { spread };
             value[lane] -= rate * m[lane] / (v[lane].sqrt() + 1e-8);
         }
     }
