@@ -11,7 +11,7 @@ pub fn duration(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s < 0.0 => "?".to_string(),
         s if s < 99.95 => format!("{} s", significant(s, 3)),
-        s if s < 3600.0 => format!("{} min {:02} s", whole / 60, whole % 60),
+        s if s < 3599.5 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
     }
 }
