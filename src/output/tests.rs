@@ -39,6 +39,11 @@ fn large_counts_are_grouped_and_columns_aligned() {
 }
 
 #[test]
+fn a_counter_is_shown_as_an_integer() {
+    assert_eq!([12.0, 0.5, -3.0, f64::NAN].map(plain), ["12", "0.5000", "-3", "NaN"]);
+}
+
+#[test]
 fn the_log_is_one_json_object_a_line_with_a_time_in_each() {
     let place = tempfile::tempdir().unwrap();
     let root = Root::placeholder();

@@ -52,6 +52,11 @@ pub fn significant(x: f64, digits: usize) -> String {
     }
 }
 
+/// A counter as an integer, anything else to four digits.
+pub fn plain(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x:.0}") } else { significant(x, 4) }
+}
+
 /// `x` to the second significant digit of `scale` (its error, say), so that columns show what is known and no more.
 pub fn to_scale(x: f64, scale: f64) -> String {
     if !x.is_finite() || !scale.is_finite() || scale <= 0.0 {
