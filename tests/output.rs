@@ -133,6 +133,29 @@ fn the_digest_changes_with_any_bit_of_the_answer_and_with_nothing_else() {
 }
 
 #[test]
+fn a_fit_arrives_on_another_rank_with_the_same_bits() {
+    let mut fit = fit();
+    (fit.log_z_err, fit.derived[3]) = (f64::INFINITY, f64::NAN);
+    let arrived: Fit = postcard::from_bytes(&postcard::to_stdvec(&fit).unwrap()).unwrap();
+    assert_eq!(arrived.digest_of(), fit.digest);
+    assert_eq!(postcard::to_stdvec(&arrived).unwrap(), postcard::to_stdvec(&fit).unwrap());
+}
+
+#[test]
+fn a_derived_quantity_without_a_value_is_told_and_spoils_nothing_else() {
+    let mut at_zero = posterior();
+    // Where log L is highest, so that it has weight.
+    let best = fit().best;
+    at_zero.u[2 * best] = f64::NAN;
+    let fit = Fit::new(at_zero, &Job::new()).unwrap();
+    assert!(fit.warnings.iter().any(|w| w.starts_with("`product` is not a number for 0.")), "{:?}", fit.warnings);
+    let summary = Summary::new(&fit, &facts());
+    let product = summary.parameters.last().unwrap().1;
+    assert!(product.mean.is_nan() && product.q50.is_nan());
+    assert!(summary.parameters[2].1.mean.is_finite());
+}
+
+#[test]
 fn a_sample_whose_weights_do_not_sum_to_one_is_no_fit() {
     let mut bad = posterior();
     bad.log_weight[0] = 1.0;
@@ -263,7 +286,7 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
 fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     let text = report(&Summary::new(&fit(), &facts()), Path::new("line.run"));
     for part in [
-        "slope", "scale = 2.5", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
+        "slope", "scale = 2.5 (fixed)", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
         "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "2.5% in its own tasks, 2.5% on the root (1.00 s)",
         "15.0% for answers", "warning: the two halves differ", "warning: 4 evaluators share", "fitjob summary line.run",
     ] {

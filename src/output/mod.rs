@@ -13,7 +13,7 @@ mod summary;
 pub mod text;
 
 pub use log::Log;
-pub use progress::{Progress, Style};
+pub use progress::{Display, Style};
 pub use report::{overview, print, report};
 pub use result::write_result;
 pub use rundir::{RunDir, RunState};
@@ -90,3 +90,6 @@ impl OutputError {
         OutputError::new(format!("cannot {verb} {}: {cause}", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! How a run shows where it stands: a bar on a terminal, timed lines elsewhere, records in log.jsonl.
 
 use super::{Log, Root, text};
-use crate::sampler;
+use crate::sampler::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -24,7 +24,7 @@ const FIRST_LINE: f64 = 2.0;
 const LAST_GAP: f64 = 60.0;
 
 /// The progress display of one run; keeps the run's log.
-pub struct Progress {
+pub struct Display {
     started: Instant,
     bar: Option<ProgressBar>,
     lines: bool,
@@ -34,11 +34,11 @@ pub struct Progress {
     gap: f64,
 }
 
-impl Progress {
-    pub fn new(_root: &Root, style: Style, log: Option<Log>) -> Progress {
+impl Display {
+    pub fn new(_root: &Root, style: Style, log: Option<Log>) -> Display {
         let terminal = std::io::stderr().is_terminal();
         let bar = style == Style::Bar || (style == Style::Auto && terminal);
-        Progress {
+        Display {
             started: Instant::now(),
             bar: bar.then(new_bar),
             lines: style == Style::Lines || (style == Style::Auto && !terminal),
@@ -49,13 +49,13 @@ impl Progress {
         }
     }
 
-    /// Whether [`update`](Progress::update) would show anything now: ask this before putting a progress together.
+    /// Whether [`update`](Display::update) would show anything now: ask this before putting a progress together.
     pub fn due(&self) -> bool {
         let now = self.started.elapsed().as_secs_f64();
         now >= self.line_at || (self.bar.is_some() && now >= self.glance_at)
     }
 
-    pub fn update(&mut self, progress: &sampler::Progress) {
+    pub fn update(&mut self, progress: &Progress) {
         let now = self.started.elapsed().as_secs_f64();
         if let Some(bar) = &self.bar {
             bar.set_position((1000.0 * progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0)) as u64);
@@ -82,7 +82,7 @@ impl Progress {
     }
 
     /// The last line, and the log back for its end record.
-    pub fn finish(mut self, progress: &sampler::Progress) -> Option<Log> {
+    pub fn finish(mut self, progress: &Progress) -> Option<Log> {
         let now = self.started.elapsed().as_secs_f64();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -91,7 +91,7 @@ impl Progress {
         self.log.take()
     }
 
-    fn tell(&mut self, progress: &sampler::Progress, now: f64) {
+    fn tell(&mut self, progress: &Progress, now: f64) {
         let rate = rate(progress, now);
         if self.lines {
             to_stderr(&format!("[{}] {}", text::clock(now), line(progress, rate)));
@@ -103,29 +103,28 @@ impl Progress {
 }
 
 /// Likelihood calls a second since the start.
-fn rate(progress: &sampler::Progress, elapsed: f64) -> f64 {
+fn rate(progress: &Progress, elapsed: f64) -> f64 {
     progress.n_like as f64 / elapsed.max(1e-9)
 }
 
-fn line(p: &sampler::Progress, rate: f64) -> String {
-    let mut line = format!("{}  {} calls  {}/s", p.phase, text::count(p.n_like), text::significant(rate, 3));
-    if p.n_eff > 0.0 {
-        line.push_str(&format!("  n_eff {:.0}", p.n_eff));
-    }
+/// The most wanted first, since a narrow terminal cuts the end off.
+fn line(p: &Progress, rate: f64) -> String {
+    let mut parts = vec![p.phase.clone()];
     if p.log_z.is_finite() {
-        line.push_str(&format!("  log Z {}", text::to_scale(p.log_z, p.log_z_err)));
-        if p.log_z_err.is_finite() {
-            line.push_str(&format!(" ± {}", text::significant(p.log_z_err, 2)));
-        }
+        let error = if p.log_z_err.is_finite() { format!(" ± {}", text::significant(p.log_z_err, 2)) } else { String::new() };
+        parts.push(format!("log Z {}{error}", text::to_scale(p.log_z, p.log_z_err)));
     }
-    for (name, value) in &p.details {
-        line.push_str(&format!("  {name} {}", text::significant(*value, 4)));
+    if p.n_eff > 0.0 {
+        parts.push(format!("n_eff {:.0}", p.n_eff));
     }
-    line
+    parts.push(format!("{} calls", text::count(p.n_like)));
+    parts.push(format!("{}/s", text::significant(rate, 3)));
+    parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
+    parts.join("  ")
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{elapsed_precise} {bar:24} {wide_msg}");
+    let style = ProgressStyle::with_template("{elapsed_precise} {bar:12} {wide_msg}");
     let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
     match style {
         Ok(style) => bar.with_style(style),
