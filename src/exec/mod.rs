@@ -98,3 +98,6 @@ pub fn evaluator<'r>(root: &'r Root, site: &'r Site, threads: usize) -> Box<dyn 
         (_, n) => Box::new(Crew::new(root, site, n)),
     }
 }
+
+#[cfg(test)]
+mod tests;
