@@ -2,9 +2,11 @@
 
 pub mod bound;
 pub mod data;
+pub mod exec;
 pub mod expr;
 pub mod fit;
 pub mod job;
+pub mod launch;
 pub mod model;
 pub mod output;
 pub mod prior;
@@ -12,3 +14,4 @@ pub mod random;
 pub mod sampler;
 pub mod stats;
 pub mod task;
+pub mod world;
