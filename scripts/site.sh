@@ -128,6 +128,7 @@ site_choose() {
   esac
   local folder=$KIND
   [ "$KIND" = none ] && folder=serial
+  export FITJOB_MPIEXEC=$MPIEXEC # for the integration tests
   export KIND MPIEXEC HDF5_PARALLEL FEATURES CARGO_TARGET_DIR=$SITE_ROOT/target/$folder
 }
 
