@@ -10,7 +10,7 @@
 # One target folder for each MPI, since mpi-sys does not notice that MPICC has changed.
 
 SITE_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-SITE_LIB=/usr/lib/$(uname -m)-linux-gnu # Debian's place for libraries
+SITE_LIB=${SITE_LIB:-/usr/lib/$(uname -m)-linux-gnu} # where Debian keeps libraries
 case ":$PATH:" in *":$HOME/.cargo/bin:"*) ;; *) PATH=$PATH:$HOME/.cargo/bin ;; esac
 
 # The family of an MPI compiler wrapper; fails if it cannot be run.
