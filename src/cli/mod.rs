@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+pub mod check;
 pub mod run;
 pub mod schema;
 pub mod summary;
@@ -36,6 +37,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Validate a job, evaluate prior draws, report the time a call takes
+    Check(check::CheckArgs),
+    /// Print the JSON schema of the job file
+    Schema,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
 }
@@ -69,6 +74,8 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Schema) => schema::run(),
         Some(Command::Summary(_)) => 0,
     }
 }

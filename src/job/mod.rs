@@ -1,5 +1,6 @@
 //! The job file: what was typed (`file`), what it means (`resolve`), what names it (`digest`), what is wrong (`error`).
 
+mod check;
 mod digest;
 mod emit;
 mod error;

@@ -2,13 +2,11 @@
 
 use super::error::Problem;
 use super::file::{self, OutputSpec, ParameterSpec, RunSpec, Typed};
-use super::read::suggest;
-use super::tree::{Node, Place};
-use super::{JobError, Source, digest, emit};
-use crate::expr::ExprError;
-use crate::model::{self, Files, Model, ModelError};
-use crate::prior::{Parameter, PriorSpec, Role, Space, SpaceError, Uniform};
-use crate::sampler::{EngineSpec, SamplerError};
+use super::tree::Node;
+use super::{JobError, Source, check, digest, emit};
+use crate::model::{self, Files, Model};
+use crate::prior::{Parameter, PriorSpec, Role, Space, Uniform};
+use crate::sampler::EngineSpec;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -43,6 +41,7 @@ pub fn load(source: Source) -> Result<Package, JobError> {
     let mut problems = Vec::new();
     let typed = typed(&source, &mut problems)?;
     let mut files = Files::new();
+    let mut unread = Vec::new();
     for file in typed.model.iter().flat_map(|(spec, _)| spec.files()) {
         match file.load(&source.base.join(&file.path)) {
             Ok(loaded) => {
@@ -50,11 +49,17 @@ pub fn load(source: Source) -> Result<Package, JobError> {
             }
             Err(error) => {
                 let node = typed.tree.at(&["model", file.key]).unwrap_or(&typed.tree);
-                problems.push(Problem::at(&node.place, error.to_string()).label("this file"));
+                unread.push(Problem::at(&node.place, error.to_string()).label("this file"));
             }
         }
     }
-    if problems.is_empty() { Ok(Package { source, files }) } else { Err(JobError::new(&source, problems)) }
+    if !unread.is_empty() {
+        problems.extend(unread);
+        return Err(JobError::new(&source, problems));
+    }
+    let package = Package { source, files };
+    // Mistakes of the text do not hide those that show only when the job is put together.
+    if problems.is_empty() { Ok(package) } else { resolve(&package).map(|_| package) }
 }
 
 /// Puts the job together. Every rank does so from the same package, with the same result.
@@ -81,26 +86,19 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
     let tree = &typed.tree;
     let (spec, delay) = typed.model.as_ref()?;
     let model = model::build(spec, delay.as_ref(), typed.seed, &package.files);
-    let model = model.map_err(|error| problems.push(in_model(tree, error))).ok();
+    let model = model.map_err(|error| problems.push(check::in_model(tree, error))).ok();
 
-    let mut parameters = typed.parameters.clone();
-    if let (None, Some(model)) = (&parameters, &model) {
-        parameters = default_parameters(model.as_ref());
-        if parameters.is_none() {
-            let needs = model.parameters().join(", ");
-            let problem = Problem::at(&key(tree, &["model"]), "the job has no [parameters]");
-            problems.push(problem.label("this model has parameters").help(format!("it needs {needs}")));
-        }
+    let parameters = match &typed.parameters {
+        Some(parameters) => parameters.clone(),
+        None => default_parameters(tree, model.as_deref()?, problems)?,
+    };
+    check::derived_names(tree, &typed.derived, problems);
+    if let Some(model) = model.as_deref() {
+        check::usage(tree, model, &parameters, &typed.derived, problems);
     }
-    let parameters = parameters?;
-    check_derived_names(tree, &parameters, &typed.derived, problems);
-    let space = space(tree, &parameters, &typed, problems);
-    if !problems.is_empty() {
-        return None;
-    }
-    let (model, space) = (model?, space?);
-    check_use(tree, model.as_ref(), &space, problems);
-    check_engine(tree, &typed.engine, &space, problems);
+    let space = space(tree, &parameters, &typed, problems)?;
+    check::engine(tree, &typed.engine, &space, problems);
+    let model = model?;
 
     let resolved = emit::resolved(&package.source, &typed, &parameters, &package.files);
     let resolved_toml = resolved.map_err(|e| problems.push(Problem::at(&tree.key, format!("cannot be written: {e}")))).ok()?;
@@ -112,8 +110,13 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
 }
 
 /// Uniform priors on the box that a test problem brings along.
-fn default_parameters(model: &dyn Model) -> Option<Vec<(String, ParameterSpec)>> {
+fn default_parameters(tree: &Node, model: &dyn Model, problems: &mut Vec<Problem>) -> Option<Vec<(String, ParameterSpec)>> {
     let uniform = |(name, min, max)| (name, ParameterSpec::Free(PriorSpec::Uniform(Uniform { min, max, periodic: false })));
+    if model.default_box().is_none() {
+        let problem = Problem::at(&check::key(tree, &["model"]), "the job has no [parameters]");
+        let help = format!("it needs {}", model.parameters().join(", "));
+        problems.push(problem.label("this model has parameters").help(help));
+    }
     model.default_box().map(|sides| sides.into_iter().map(uniform).collect())
 }
 
@@ -131,103 +134,18 @@ fn space(
             ParameterSpec::Free(prior) => match prior.build() {
                 Ok(it) => Role::Free { prior: it, periodic: prior.periodic() },
                 Err(error) => {
-                    problems.push(Problem::at(&key(tree, &["parameters", name]), error.message));
+                    problems.push(Problem::at(&check::key(tree, &["parameters", name]), error.message));
                     continue;
                 }
             },
         };
         list.push(Parameter { name: name.clone(), role });
     }
+    // With a parameter missing that could not be read, names would be called unknown that are not.
+    if list.len() < tree.at(&["parameters"]).map_or(0, |node| node.entries().len()) {
+        return None;
+    }
     let built = Space::new(list, typed.derived.clone());
-    built.map_err(|errors| problems.extend(errors.into_iter().map(|error| in_space(tree, error)))).ok()
+    built.map_err(|errors| problems.extend(errors.into_iter().map(|error| check::in_space(tree, error)))).ok()
 }
 
-fn in_space(tree: &Node, error: SpaceError) -> Problem {
-    let node_of = |name: &str| {
-        let sections = [["parameters", name], ["derived", name]];
-        sections.iter().find_map(|path| tree.at(path)).unwrap_or(tree)
-    };
-    match error {
-        SpaceError::Expression { name, message, start, end } => {
-            file::in_expression(node_of(&name), &ExprError { message, start, end })
-        }
-        SpaceError::Cycle(names) => {
-            let first = names.first().cloned().unwrap_or_default();
-            let round = format!("{} -> {first}", names.join(" -> "));
-            let problem = Problem::at(&node_of(&first).place, format!("these expressions go round in a circle: {round}"));
-            problem.label("part of the circle").help("give one of them a prior or a number")
-        }
-    }
-}
-
-/// A model's complaint at the key of `[model]` that it names.
-fn in_model(tree: &Node, error: ModelError) -> Problem {
-    let path: Vec<String> = std::iter::once("model".to_string()).chain(error.key).collect();
-    let (node, depth) = tree.nearest(&path);
-    let problem = match error.span {
-        Some((start, end)) => file::in_expression(node, &ExprError { message: error.message, start, end }),
-        // A key that is not there: its table is to blame.
-        None if depth < path.len() => Problem::at(&node.key, error.message),
-        None => Problem::at(&node.place, error.message),
-    };
-    problem.maybe_help(error.help)
-}
-
-fn check_derived_names(
-    tree: &Node,
-    parameters: &[(String, ParameterSpec)],
-    derived: &[(String, crate::expr::Expr)],
-    problems: &mut Vec<Problem>,
-) {
-    for (name, _) in derived {
-        if parameters.iter().any(|(other, _)| other == name) {
-            let message = format!("`{name}` is a parameter already: a derived quantity needs a name of its own");
-            problems.push(Problem::at(&key(tree, &["derived", name]), message));
-        }
-    }
-}
-
-/// Every name the model needs must be there, and every parameter must be of use.
-fn check_use(tree: &Node, model: &dyn Model, space: &Space, problems: &mut Vec<Problem>) {
-    let (needed, taken) = (model.parameters(), [model.parameters(), model.optional_parameters()].concat());
-    let names: Vec<&str> = space.names().iter().map(String::as_str).collect();
-    let is_free = |name: &&str| !names.contains(name);
-    let near = |name: &str, among: &[&str]| suggest(name, among).filter(|help| help.starts_with("did"));
-    let section = tree.at(&["parameters"]).or(tree.at(&["model"])).unwrap_or(tree);
-    for name in needed.iter().map(String::as_str).filter(is_free) {
-        let spare: Vec<&str> = names.iter().copied().filter(|n| !taken.iter().any(|m| m == n)).collect();
-        let help = near(name, &spare).unwrap_or_else(|| format!("add `{name}` to [parameters], with a prior or a number"));
-        let problem = Problem::at(&section.key, format!("the model needs a parameter `{name}`, which is not among [parameters]"));
-        problems.push(problem.label(format!("no `{name}`")).help(help));
-    }
-    let read = space.names_read();
-    for name in names.iter().filter(|name| !taken.iter().chain(&read).any(|used| used == *name)) {
-        let open: Vec<&str> = taken.iter().map(String::as_str).filter(is_free).collect();
-        let help = near(name, &open).unwrap_or_else(|| format!("the model's parameters are {}", taken.join(", ")));
-        let message = format!("the parameter `{name}` is not used: not by the model, a tie or a derived quantity");
-        problems.push(Problem::at(&key(tree, &["parameters", name]), message).label("of no use").help(help));
-    }
-}
-
-/// Settings that cannot work are told before any rank starts.
-fn check_engine(tree: &Node, engine: &EngineSpec, space: &Space, problems: &mut Vec<Problem>) {
-    let checked = match engine {
-        EngineSpec::ImportanceNested(settings) => settings.check(space.n_free()),
-    };
-    if let Err(SamplerError(message)) = checked {
-        // "[sampler] n_live = 5 cannot work: ..." names its key.
-        let named = message.strip_prefix("[sampler] ").and_then(|rest| rest.split_whitespace().next());
-        let node = named.and_then(|key| tree.at(&["sampler", key]));
-        let place = match node {
-            Some(node) => node.place.clone(),
-            None if space.n_free() == 0 => key(tree, &["parameters"]),
-            None => key(tree, &["sampler"]),
-        };
-        problems.push(Problem::at(&place, message));
-    }
-}
-
-/// Where the last key of `path` was typed, or the start of the file.
-fn key(tree: &Node, path: &[&str]) -> Place {
-    tree.at(path).map_or(Place { origin: 0, span: 0..0 }, |node| node.key.clone())
-}

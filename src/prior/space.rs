@@ -131,12 +131,6 @@ impl Space {
         self.priors().zip(&self.free).map(|(prior, &i)| prior.ln_density(theta[i])).sum()
     }
 
-    /// The names that some tie or derived quantity reads.
-    pub fn names_read(&self) -> Vec<String> {
-        let ties = self.parameters.iter().filter_map(|p| if let Role::Tied(expr) = &p.role { Some(expr) } else { None });
-        ties.chain(&self.derived_typed).flat_map(Expr::variables).collect()
-    }
-
     /// Everything that changes the meaning of a unit coordinate, for the digest of the job.
     pub fn fingerprint(&self) -> Vec<u8> {
         let mut text = String::new();
