@@ -68,6 +68,6 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Summary(_)) => 0,
+        Some(Command::Summary(args)) => summary::run(&args),
     }
 }
