@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod run;
+pub mod schema;
 pub mod summary;
 
 use clap::{Args, Parser, Subcommand};
