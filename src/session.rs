@@ -12,7 +12,7 @@
 
 use crate::driver::{self, Driven};
 use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
-use crate::fit::{Fit, Quantities};
+use crate::fit::Fit;
 use crate::job::Job;
 use crate::prior::Space;
 use crate::sampler::{self, Progress, Sampler};
@@ -27,27 +27,6 @@ impl Coordinates for Space {
     }
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         self.transform(u, theta);
-    }
-}
-
-impl Quantities for Space {
-    fn names(&self) -> &[String] {
-        self.names()
-    }
-    fn free(&self) -> &[usize] {
-        self.free()
-    }
-    fn transform(&self, u: &[f64], theta: &mut [f64]) {
-        self.transform(u, theta);
-    }
-    fn derived_names(&self) -> &[String] {
-        self.derived_names()
-    }
-    fn derived(&self, theta: &[f64], out: &mut [f64]) {
-        self.derived(theta, out);
-    }
-    fn log_prior(&self, theta: &[f64]) -> f64 {
-        self.log_prior(theta)
     }
 }
 
