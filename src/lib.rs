@@ -7,3 +7,4 @@ pub mod random;
 pub mod sampler;
 pub mod task;
 pub mod world;
+pub mod cli { pub mod info; }
