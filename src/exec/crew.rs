@@ -30,9 +30,11 @@ const PROBE: u64 = 5;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Which points go through MPI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dispatch {
     /// Rounds over all ranks, except where points are so cheap that the root alone is quicker.
+    #[default]
     Auto,
     /// Rounds over all ranks always.
     Static,
