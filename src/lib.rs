@@ -1,7 +1,17 @@
 //! fitjob: Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 
 pub mod bound;
+pub mod data;
+pub mod exec;
+pub mod expr;
+pub mod fit;
+pub mod job;
+pub mod launch;
 pub mod model;
+pub mod output;
+pub mod prior;
 pub mod random;
 pub mod sampler;
+pub mod stats;
 pub mod task;
+pub mod world;

@@ -1,5 +1,18 @@
 //! Likelihood sources: what a model promises, and one file a kind.
 
+mod curve;
+mod delay;
+mod noise;
+#[cfg(feature = "ode")]
+mod ode;
+pub mod problem;
+mod spec;
+
+pub use spec::{
+    CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe, OdeSpec, ProblemSpec, Sigma,
+};
+
+use crate::expr::{ExprError, nearest};
 use crate::task::EvalError;
 
 /// A likelihood source that every rank builds from the same description, and every thread binds to.
@@ -30,4 +43,61 @@ pub trait Density {
     fn log_like_gradient(&mut self, _theta: &[f64], _gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
         None
     }
+}
+
+/// What is wrong with the description of a model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    /// The key below `[model]`, e.g. `["observe", "0", "column"]`.
+    pub key: Vec<String>,
+    pub message: String,
+    pub help: Option<String>,
+    /// A byte span within the value at `key`, where that is an expression.
+    pub span: Option<(usize, usize)>,
+}
+
+impl ModelError {
+    fn new(key: &[&str], message: impl Into<String>) -> ModelError {
+        ModelError { key: key.iter().map(|k| k.to_string()).collect(), message: message.into(), help: None, span: None }
+    }
+
+    /// A fault in the expression that is the value of `key`.
+    fn expression(key: &[&str], error: ExprError) -> ModelError {
+        ModelError { span: Some((error.start, error.end)), ..ModelError::new(key, error.message) }
+    }
+
+    fn help(self, help: impl Into<String>) -> ModelError {
+        ModelError { help: Some(help.into()), ..self }
+    }
+}
+
+/// Builds the model; every rank does so from the same bytes. `files` holds what [`ModelSpec::files`] names.
+pub fn build(spec: &ModelSpec, delay: Option<&DelaySpec>, seed: u64, files: &Files) -> Result<Box<dyn Model>, ModelError> {
+    let model = match spec {
+        ModelSpec::Problem(spec) => problem::build(spec)?,
+        ModelSpec::Curve(spec) => curve::build(spec, files)?,
+        #[cfg(feature = "ode")]
+        ModelSpec::Ode(spec) => ode::build(spec, files)?,
+        #[cfg(not(feature = "ode"))]
+        ModelSpec::Ode(_) => {
+            let error = ModelError::new(&["kind"], "this fitjob was built without the `ode` model");
+            return Err(error.help("build it with `--features ode`"));
+        }
+    };
+    match delay {
+        Some(delay) => delay::wrap(model, delay, seed),
+        None => Ok(model),
+    }
+}
+
+/// Where each of the `wanted` parameters stands among `names`.
+fn positions(wanted: &[String], names: &[String]) -> Result<Vec<usize>, EvalError> {
+    let place = |name: &String| {
+        names.iter().position(|known| known == name).ok_or_else(|| {
+            let hint = nearest(name, names.iter().map(String::as_str)).map(|near| format!(" (is `{near}` meant?)"));
+            EvalError::Fatal(format!("the model needs a parameter `{name}`, which the job does not have{}", hint.unwrap_or_default()))
+        })
+    };
+    wanted.iter().map(place).collect()
 }

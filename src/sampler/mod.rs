@@ -1,6 +1,10 @@
 //! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
 
-use crate::task::{Answer, Shared, Task};
+pub mod importance_nested;
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::{Answer, EvalError, Shared, Task, Toolbox};
 
 /// What a sampler wants next.
 #[derive(Debug)]
@@ -63,4 +67,61 @@ pub struct Posterior {
     pub warnings: Vec<String>,
     /// Engine-specific scalars for result.h5 and the report (e.g. "split_half_z").
     pub diagnostics: Vec<(String, f64)>,
+}
+
+/// Which engine, and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EngineSpec {
+    ImportanceNested(importance_nested::Settings),
+}
+
+impl EngineSpec {
+    /// Own name of each engine, and the names it also answers to.
+    pub const METHODS: &[(&str, &[&str])] = &[("importance-nested", &["nautilus", "importance_nested"])];
+
+    /// The own name of an engine given by any of its names.
+    pub fn canonical(method: &str) -> Option<&'static str> {
+        Self::METHODS.iter().find(|(own, others)| *own == method || others.contains(&method)).map(|(own, _)| *own)
+    }
+
+    /// The engine's own name.
+    pub fn method(&self) -> &'static str {
+        match self {
+            EngineSpec::ImportanceNested(_) => "importance-nested",
+        }
+    }
+}
+
+impl Default for EngineSpec {
+    fn default() -> Self {
+        EngineSpec::ImportanceNested(importance_nested::Settings::default())
+    }
+}
+
+/// An engine for a problem of `n_dim` free parameters, of which `periodic` (indices) have no ends.
+///
+/// # Errors
+/// A setting that cannot work, by name, with what it must be.
+pub fn build(spec: &EngineSpec, seed: u64, n_dim: usize, periodic: &[usize]) -> Result<Box<dyn Sampler>, SamplerError> {
+    match spec {
+        EngineSpec::ImportanceNested(settings) => {
+            Ok(Box::new(importance_nested::ImportanceNested::new(settings.clone(), seed, n_dim, periodic)?))
+        }
+    }
+}
+
+/// What every rank needs to do the engines' own computations; each thread has one.
+pub fn toolbox() -> Box<dyn Toolbox> {
+    Box::new(Tools::default())
+}
+
+#[derive(Default)]
+struct Tools {
+    importance_nested: importance_nested::Tools,
+}
+
+impl Toolbox for Tools {
+    fn compute(&mut self, kind: u16, shared: &[&Shared], input: &[u8]) -> Result<Vec<u8>, EvalError> {
+        self.importance_nested.compute(kind, shared, input)
+    }
 }

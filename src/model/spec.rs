@@ -1,0 +1,252 @@
+//! What a job file may say about a model: one struct a kind, each deserialised on its own.
+
+use super::ModelError;
+use crate::data::{self, DataError, Table};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A model as the job file describes it. The kind is read first, then the concrete struct, so that
+/// errors keep their place in the text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum ModelSpec {
+    Ode(OdeSpec),
+    Curve(CurveSpec),
+    Problem(ProblemSpec),
+}
+
+/// `kind = "ode"`: ordinary differential equations in DiffSL, compared with columns of data over time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OdeSpec {
+    /// The equations, in DiffSL. Its inputs are matched with parameters by name; inputs without a
+    /// parameter keep the default written in the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A file with the equations, instead of `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_file: Option<String>,
+    /// A data file, or a table of columns.
+    pub data: DataSpec,
+    /// The column of times: strictly increasing.
+    pub time: String,
+    /// What of the solution is compared with which column.
+    pub observe: Vec<Observe>,
+    /// The time of the initial state; default: the first time in the data. Rows at this time are
+    /// compared with the initial state itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub t0: Option<f64>,
+    /// "bdf" (variable order, stiff or not), "tsit45" (explicit, faster where nothing is stiff) or "auto"
+    /// (tsit45, and bdf for points where that needs too many steps).
+    #[serde(default)]
+    pub method: Method,
+    /// Relative tolerance of the solver.
+    #[serde(default = "default_rtol")]
+    pub rtol: f64,
+    /// Absolute tolerance of the solver.
+    #[serde(default = "default_atol")]
+    pub atol: f64,
+    /// A point that needs more steps than this is rejected.
+    #[serde(default = "default_max_steps")]
+    pub max_steps: usize,
+}
+
+fn default_rtol() -> f64 {
+    1e-6
+}
+
+fn default_atol() -> f64 {
+    1e-8
+}
+
+fn default_max_steps() -> usize {
+    100_000
+}
+
+/// How the equations are solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    #[default]
+    Bdf,
+    Tsit45,
+    Auto,
+}
+
+/// One observed quantity of an `ode` model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// A label in `out_i` or in `u_i`, or `out[2]`-like: the element of `out_i`, counted from 0.
+    pub output: String,
+    /// The column of the data.
+    pub column: String,
+    /// How the data scatter about the solution.
+    #[serde(default)]
+    pub noise: Noise,
+    /// Standard deviation (of the logarithm, for log-normal noise): a number, a column, a parameter, or
+    /// an expression of columns and parameters.
+    pub sigma: Sigma,
+}
+
+/// How data scatter about the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Noise {
+    /// data = model + sigma * standard normal
+    #[default]
+    Normal,
+    /// ln(data) = ln(model) + sigma * standard normal; data must be positive
+    LogNormal,
+}
+
+/// A scale of noise: a number, or the text of an expression (a column or a parameter is one).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Sigma {
+    Number(f64),
+    Expression(String),
+}
+
+/// A table: the name of a file, or the columns themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DataSpec {
+    /// CSV, whitespace text, or HDF5 (`file.h5:/group`), relative to the job file.
+    File(String),
+    Inline(BTreeMap<String, Vec<f64>>),
+}
+
+/// `kind = "curve"`: a formula over columns of data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CurveSpec {
+    /// A data file, or a table of columns.
+    pub data: DataSpec,
+    /// The column that the formula predicts.
+    pub y: String,
+    /// An expression; names that are columns of the data stand for them, all others are parameters.
+    pub formula: String,
+    /// How the data scatter about the formula.
+    #[serde(default)]
+    pub noise: Noise,
+    /// Standard deviation (of the logarithm, for log-normal noise): a number, a column, a parameter, or an
+    /// expression of columns and parameters. Either this or `covariance`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma: Option<Sigma>,
+    /// A file with the covariance matrix of the data (of their logarithms, for log-normal noise): rows
+    /// of text, or `file.h5:/dataset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariance: Option<String>,
+}
+
+/// `kind = "problem"`: a test problem with a known answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProblemSpec {
+    /// Its name, such as "gauss3tut" or "eggbox2".
+    pub name: String,
+}
+
+/// `[model.delay]`: makes any likelihood take longer, for studies of scaling. Values do not change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DelaySpec {
+    /// Median delay of a call in milliseconds.
+    pub ms: f64,
+    /// Spread of the logarithm of the delay (log-normal); 0: every call takes the same time.
+    #[serde(default)]
+    pub sigma: f64,
+    /// Keep the core busy instead of sleeping.
+    #[serde(default)]
+    pub busy: bool,
+}
+
+/// A file that a model needs: only the root reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRef {
+    /// The key below `[model]` that names it.
+    pub key: &'static str,
+    /// As typed in the job file.
+    pub path: String,
+    pub kind: FileKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    Table,
+    Matrix,
+    Text,
+}
+
+/// The content of a file, as it travels to the other ranks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Loaded {
+    /// Also a matrix, as columns c1, c2, ...
+    Table(Table),
+    Text(String),
+}
+
+/// Contents by the path as typed.
+pub type Files = BTreeMap<String, Loaded>;
+
+impl FileRef {
+    /// Reads the file, which lies at `path` (as typed, resolved against the job file's folder).
+    pub fn load(&self, path: &Path) -> Result<Loaded, DataError> {
+        match self.kind {
+            FileKind::Table => data::read_table(path).map(Loaded::Table),
+            FileKind::Matrix => data::read_matrix(path).map(Loaded::Table),
+            FileKind::Text => data::read_text(path).map(Loaded::Text),
+        }
+    }
+}
+
+impl DataSpec {
+    /// The table itself, out of `files` or the job file.
+    pub(super) fn table(&self, files: &Files) -> Result<Table, ModelError> {
+        match self {
+            DataSpec::File(path) => table_of("data", path, files),
+            DataSpec::Inline(columns) => {
+                let columns: Vec<_> = columns.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
+                Table::inline("[model.data]", columns).map_err(|e| ModelError::new(&["data"], e.to_string()))
+            }
+        }
+    }
+
+    fn file(&self) -> Option<FileRef> {
+        match self {
+            DataSpec::File(path) => Some(FileRef { key: "data", path: path.clone(), kind: FileKind::Table }),
+            DataSpec::Inline(_) => None,
+        }
+    }
+}
+
+/// The table that was read from `path`, which the key `key` names.
+pub(super) fn table_of(key: &str, path: &str, files: &Files) -> Result<Table, ModelError> {
+    match files.get(path) {
+        Some(Loaded::Table(table)) => Ok(table.clone()),
+        _ => Err(ModelError::new(&[key], format!("no table was read from \"{path}\""))),
+    }
+}
+
+impl ModelSpec {
+    /// What `kind` may be.
+    pub const KINDS: &[&str] = &["ode", "curve", "problem"];
+
+    /// The files it needs, to be read by the root with [`FileRef::load`].
+    pub fn files(&self) -> Vec<FileRef> {
+        match self {
+            ModelSpec::Ode(spec) => {
+                let code = spec.code_file.clone().map(|path| FileRef { key: "code_file", path, kind: FileKind::Text });
+                spec.data.file().into_iter().chain(code).collect()
+            }
+            ModelSpec::Curve(spec) => {
+                let covariance = spec.covariance.clone().map(|path| FileRef { key: "covariance", path, kind: FileKind::Matrix });
+                spec.data.file().into_iter().chain(covariance).collect()
+            }
+            ModelSpec::Problem(_) => Vec::new(),
+        }
+    }
+}
