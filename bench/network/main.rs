@@ -5,7 +5,6 @@
 
 mod sets;
 
-
 use fitjob::bound::network::{Network, TrainSettings, train};
 use fitjob::random::{Purpose, fill_normal, stream};
 use sets::{Quality, Set, quality};
@@ -58,7 +57,17 @@ impl Row {
         let Quality { precision, recall, even, count, keep } = self.quality;
         println!(
             "  {name:11}{:4} cubic {precision:.3} {recall:.3} worst {:.2} {:.2} even {even:.3} count {:.3} {:.3} keep {:.3} {:.3} nautilus {:.3} {:.3} train {:5.1} ms score {:4.0} ns",
-            self.sets, 1.0 - self.worst[0], 1.0 - self.worst[1], count[0], count[1], keep[0], keep[1], self.nautilus[0], self.nautilus[1], self.cost[0], self.cost[1]
+            self.sets,
+            1.0 - self.worst[0],
+            1.0 - self.worst[1],
+            count[0],
+            count[1],
+            keep[0],
+            keep[1],
+            self.nautilus[0],
+            self.nautilus[1],
+            self.cost[0],
+            self.cost[1]
         );
     }
 }
