@@ -11,16 +11,31 @@
 //! ```
 
 use crate::driver::{self, Driven};
-use crate::exec::{self, Evaluator, ExecStats, Site};
+use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
 use crate::fit::Fit;
 use crate::job::Job;
-use crate::sampler::{self, Sampler};
+use crate::prior::Space;
+use crate::sampler::{self, Progress, Sampler};
 use crate::world::{Disagreement, Role, Root, World};
+
+impl Coordinates for Space {
+    fn n_free(&self) -> usize {
+        self.n_free()
+    }
+    fn names(&self) -> &[String] {
+        self.names()
+    }
+    fn transform(&self, u: &[f64], theta: &mut [f64]) {
+        self.transform(u, theta);
+    }
+}
 
 /// What the run cost: known to the root, which reports it.
 pub struct Effort {
     pub driven: Driven,
     pub stats: ExecStats,
+    /// Where the sampler stood at its end.
+    pub progress: Progress,
 }
 
 /// Called on the root after each round of answers; may look, not touch.
@@ -52,10 +67,10 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, watch: &mut Watch) -> R
 fn lead(root: &Root, job: &Job, site: &Site, threads: usize, watch: &mut Watch) -> Result<(Fit, Effort), String> {
     let mut sampler =
         sampler::build(&job.engine, job.seed, job.space.n_free(), &job.space.periodic()).map_err(|e| e.to_string())?;
-    let mut evaluator = exec::evaluator(root, site, threads);
+    let mut evaluator = exec::evaluator(root, site, threads, job.run.dispatch);
     let driven = driver::drive(&mut *sampler, &mut *evaluator, &mut |s, e| watch(root, s, e)).map_err(|e| e.to_string())?;
     let stats = evaluator.stats();
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
     let fit = Fit::new(posterior, &*job.space).map_err(|e| e.to_string())?;
-    Ok((fit, Effort { driven, stats }))
+    Ok((fit, Effort { driven, stats, progress: sampler.progress() }))
 }

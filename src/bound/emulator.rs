@@ -111,7 +111,7 @@ pub fn fit_quadratic(x: &[f64], d: usize, log_like: &[f64], l_min: f64) -> Optio
     if reach.is_nan() || reach <= 0.0 || reach.is_infinite() {
         return None;
     }
-    let target: Vec<f64> = log_like.iter().map(|l| ((l - l_min) / reach).max(-1.0)).collect();
+    let target: Vec<f64> = log_like.iter().map(|l| ((l - l_min) / reach).max(-2.0)).collect();
     let coefficients = least_squares(x, d, &target, terms)?;
     let score: Vec<f64> = x.chunks_exact(d).map(|p| quadratic(&coefficients, p)).collect();
     let mut high: Vec<f64> = score.iter().zip(log_like).filter(|(_, l)| **l >= l_min).map(|(s, _)| *s).collect();
@@ -222,10 +222,10 @@ mod tests {
         let mut rng = stream(2, Purpose::Decisions, 0, 0);
         let x: Vec<f64> = (0..4000).map(|_| 2.0 * uniform(&mut rng) - 1.0).collect();
         let gauss: Vec<f64> = x.chunks_exact(2).map(|p| -p[0] * p[0] - 2.0 * p[1] * p[1] + p[0] * p[1]).collect();
-        let emulator = fit_quadratic(&x, 2, &gauss, -0.5).unwrap();
+        let emulator = fit_quadratic(&x, 2, &gauss, -0.9).unwrap();
         let mut admitted = vec![false; 2000];
         emulator.admits(&x, 2, &mut admitted);
-        let wrong = admitted.iter().zip(&gauss).filter(|(a, l)| **a != (**l >= -0.5)).count();
+        let wrong = admitted.iter().zip(&gauss).filter(|(a, l)| **a != (**l >= -0.9)).count();
         assert!(wrong < 40, "{wrong}");
         let ring: Vec<f64> = x.chunks_exact(2).map(|p| -((p[0] * p[0] + p[1] * p[1]).sqrt() - 0.7).powi(2)).collect();
         assert!(fit_quadratic(&x, 2, &ring, -0.01).is_none());

@@ -5,7 +5,7 @@
 
 use super::bench::Verdict;
 use super::desk::Desk;
-use super::hands::{Computation, Done, Point};
+use super::hands::{Computation, Done};
 use super::round::{Round, Shares};
 use super::tally::Tally;
 use super::wire::{self, FIRST_CAPACITY, Header, Order, Reason, Report};
@@ -20,15 +20,21 @@ use std::time::{Duration, Instant};
 
 /// Rounds under way at a time.
 const ROUNDS: usize = 2;
-/// Points that the root alone evaluates within this many seconds do not go through MPI.
-const NOT_WORTH_SENDING: f64 = 100e-6;
+/// Points dearer than this (seconds) are always worth sending.
+const CHEAP: f64 = 1e-3;
+/// Where the root alone is quicker, some rounds in so many go out all the same, to see whether that is still
+/// so: a few in a row, because workers sleep deeper when nothing comes.
+const PROBE_EVERY: u64 = 100;
+const PROBE: u64 = 5;
 /// How long ranks have to end in good order after a failure, before MPI_Abort.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Which points go through MPI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Dispatch {
     /// Rounds over all ranks, except where points are so cheap that the root alone is quicker.
+    #[default]
     Auto,
     /// Rounds over all ranks always.
     Static,
@@ -56,6 +62,10 @@ pub struct Crew<'r> {
     reasons: HashMap<(u64, usize), String>,
     computing: HashMap<TaskId, Computing>,
     own_computations: HashMap<u64, TaskId>,
+    /// Running average of the wall seconds of a point that goes out in a round, and when the last came back.
+    per_sent_point: f64,
+    last_round: Instant,
+    rounds_alone: u64,
     /// Running average of the seconds of a computation, by kind.
     per_computation: HashMap<u16, f64>,
     library: HashMap<u64, Arc<Shared>>,
@@ -98,6 +108,9 @@ impl<'r> Crew<'r> {
             reasons: HashMap::new(),
             computing: HashMap::new(),
             own_computations: HashMap::new(),
+            per_sent_point: f64::INFINITY,
+            last_round: Instant::now(),
+            rounds_alone: 0,
             per_computation: HashMap::new(),
             library: HashMap::new(),
             held: vec![HashSet::new(); ranks],
@@ -136,15 +149,23 @@ impl<'r> Crew<'r> {
     }
 
     fn post_round(&mut self) {
-        let alone = self.desk.per_point() * self.waiting.len() as f64 <= NOT_WORTH_SENDING;
-        if self.dispatch == Dispatch::Auto && alone && self.rounds.is_empty() {
-            let n = self.waiting.len();
+        let n = self.cut();
+        if self.root_is_quicker() {
             return self.begin(Shares::root_only(n, self.ranks()), n, false);
         }
-        let n = self.cut();
         let shares = Shares::split(n, &self.weights(n), &self.backlog(), self.capacity);
         let n = shares.total();
         self.begin(shares, n, true);
+    }
+
+    /// Whether points are so cheap that sending them takes longer than evaluating them here.
+    fn root_is_quicker(&mut self) -> bool {
+        let here = self.desk.per_point() / self.threads as f64;
+        if self.dispatch == Dispatch::Static || here > CHEAP || here > self.per_sent_point {
+            return false;
+        }
+        self.rounds_alone += 1;
+        self.rounds_alone % PROBE_EVERY >= PROBE
     }
 
     /// Takes the next `n` points, sends the workers theirs and starts on the root's own.
@@ -159,8 +180,7 @@ impl<'r> Crew<'r> {
             self.next_round += 1;
             self.tally.round();
         }
-        let point = |i: usize| Point { ticket: first_ticket + i as u64, u: round.points[i].1.clone() };
-        self.desk.evaluate(own.map(point));
+        self.desk.evaluate(first_ticket, round.points[own].iter().map(|(_, u)| &u[..]));
         self.rounds.push_back(round);
     }
 
@@ -290,6 +310,13 @@ impl<'r> Crew<'r> {
     }
 
     fn settle(&mut self, round: Round) {
+        if round.scatter.is_some() {
+            let now = Instant::now();
+            let seconds = (now - self.last_round.max(round.posted)).as_secs_f64() / round.points.len().max(1) as f64;
+            let before = if self.per_sent_point.is_finite() { self.per_sent_point } else { seconds };
+            self.per_sent_point = 0.6 * before + 0.4 * seconds;
+            self.last_round = now;
+        }
         for (rank, id, u, verdict, seconds) in round.into_verdicts() {
             match self.tally.point(rank, id, &u, verdict, seconds) {
                 Ok(answer) => self.answers.extend(answer),

@@ -3,12 +3,14 @@
 
 use super::Site;
 use super::bench::Bench;
-use super::hands::{Computation, Done, Hands, Point, evaluate};
+use super::hands::{Computation, Done, Hands, Point};
 use crate::world::patience::Bell;
 use std::time::Instant;
 
 /// The main thread may be away from its messages for this many seconds.
 const INLINE: f64 = 300e-6;
+/// Points timed together on the main thread.
+const BLOCK: usize = 16;
 
 pub struct Desk<'s> {
     bench: Bench<'s>,
@@ -37,17 +39,35 @@ impl<'s> Desk<'s> {
         self.cpu_share
     }
 
-    /// Starts on the points; what comes of them is given by [`Desk::done`].
-    pub fn evaluate(&mut self, points: impl ExactSizeIterator<Item = Point>) {
-        let mut points = points.peekable();
-        let start = Instant::now();
-        while points.peek().is_some() && start.elapsed().as_secs_f64() + self.per_point * points.len() as f64 <= INLINE {
-            let done = points.next().map(|point| evaluate(&mut self.bench, &point));
-            self.inline.extend(done);
+    /// Starts on the points, whose tickets count up from `first_ticket`; what comes of them is given by
+    /// [`Desk::done`].
+    pub fn evaluate<'p>(&mut self, first_ticket: u64, mut points: impl ExactSizeIterator<Item = &'p [f64]>) {
+        let (mut ticket, mut spent) = (first_ticket, 0.0);
+        while points.len() > 0 && spent + self.per_point * points.len() as f64 <= INLINE {
+            let n = points.len().min(BLOCK);
+            spent += self.block(&mut ticket, points.by_ref().take(n));
         }
         if points.len() > 0 {
-            self.hands.evaluate(points);
+            self.hands.evaluate((ticket..).zip(points).map(|(ticket, u)| Point { ticket, u: u.to_vec() }));
         }
+    }
+
+    /// Cheap points are timed together: the clock costs as much as they do. Gives the seconds taken.
+    fn block<'p>(&mut self, ticket: &mut u64, points: impl Iterator<Item = &'p [f64]>) -> f64 {
+        let (start, first) = (Instant::now(), self.inline.len());
+        for u in points {
+            let verdict = self.bench.log_like(u);
+            self.inline.push(Done::Point { ticket: *ticket, verdict, seconds: 0.0, cpu: 0.0 });
+            *ticket += 1;
+        }
+        let total = start.elapsed().as_secs_f64();
+        let each = (total / (self.inline.len() - first) as f64) as f32;
+        for done in &mut self.inline[first..] {
+            if let Done::Point { seconds, cpu, .. } = done {
+                (*seconds, *cpu) = (each, each);
+            }
+        }
+        total
     }
 
     pub fn compute(&mut self, computation: Computation) {

@@ -159,7 +159,7 @@ fn point_thread(room: &Room, site: &Site) {
 }
 
 /// Evaluates one point and takes the time.
-pub fn evaluate(bench: &mut Bench, point: &Point) -> Done {
+fn evaluate(bench: &mut Bench, point: &Point) -> Done {
     let (start, cpu) = (Instant::now(), cpu_seconds());
     let verdict = bench.log_like(&point.u);
     let cpu = (cpu_seconds() - cpu) as f32;
@@ -193,7 +193,7 @@ fn compute_thread(room: &Room, site: &Site, nice: i32) {
 }
 
 /// Processor time of this thread.
-pub fn cpu_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     // SAFETY: the clock is written into plain data.
     unsafe {
         let mut time: libc::timespec = std::mem::zeroed();

@@ -91,11 +91,11 @@ impl fmt::Display for ExecError {
 impl std::error::Error for ExecError {}
 
 /// The evaluator for this run: all ranks, or the threads of the only one, or just this thread.
-pub fn evaluator<'r>(root: &'r Root, site: &'r Site, threads: usize) -> Box<dyn Evaluator + 'r> {
+pub fn evaluator<'r>(root: &'r Root, site: &'r Site, threads: usize, dispatch: Dispatch) -> Box<dyn Evaluator + 'r> {
     match (root.ranks(), threads) {
         (1, 0 | 1) => Box::new(Serial::new(site)),
         (1, n) => Box::new(Threads::new(site, n)),
-        (_, n) => Box::new(Crew::new(root, site, n)),
+        (_, n) => Box::new(Crew::new(root, site, n).with_dispatch(dispatch)),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::task::TaskId;
 use crate::world::link::Pending;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Instant;
 
 /// Contiguous shares of a round's points in rank order.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,7 @@ pub struct Round {
     first_ticket: u64,
     pub points: Vec<(TaskId, Vec<f64>)>,
     pub shares: Shares,
+    pub posted: Instant,
     verdicts: Vec<Option<(Verdict, f32)>>,
     /// Points of the root's own share that are not done.
     own_missing: usize,
@@ -69,7 +71,7 @@ impl Round {
     pub fn new(number: u64, first_ticket: u64, points: Vec<(TaskId, Vec<f64>)>, shares: Shares) -> Round {
         let (own_missing, n) = (shares.of(0).len(), points.len());
         let verdicts = (0..n).map(|_| None).collect();
-        Round { number, first_ticket, points, shares, verdicts, own_missing, scatter: None, gather: None, gathered: None }
+        Round { number, first_ticket, points, shares, verdicts, own_missing, scatter: None, gather: None, gathered: None, posted: Instant::now() }
     }
 
     pub fn has(&self, ticket: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use super::bench::Verdict;
 use super::desk::Desk;
-use super::hands::{Computation, Done, Point};
+use super::hands::{Computation, Done};
 use super::wire::{self, ANSWER, FIRST_CAPACITY, Header, Order, Reason, Report};
 use super::{ExecError, Site};
 use crate::task::{Shared, TaskId, Work};
@@ -97,9 +97,8 @@ impl Server<'_> {
         let first_ticket = self.next_ticket;
         self.next_ticket += n as u64;
         self.share = Share { first_ticket, numbers: vec![0.0; n * ANSWER], answered: vec![false; n], missing: n };
-        let of = |i: usize| Point { ticket: first_ticket + i as u64, u: points[i * self.dim..(i + 1) * self.dim].to_vec() };
         if !self.halted {
-            self.desk.evaluate((0..n).map(of));
+            self.desk.evaluate(first_ticket, points.chunks_exact(self.dim));
         }
         self.attend();
     }

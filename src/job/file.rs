@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::read::{self, suggest, unknown};
 use super::tree::{Content, Node, Place};
+use crate::exec::{Dispatch, OnError};
 use crate::expr::{Expr, ExprError};
 use crate::model::{DelaySpec, ModelSpec};
 use crate::prior::{self, PriorSpec};
@@ -24,23 +25,6 @@ pub struct RunSpec {
     pub on_error: OnError,
     /// How points are handed to ranks: "static" (equal shares), "dynamic" (as ranks come free) or "auto".
     pub dispatch: Dispatch,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    #[default]
-    Abort,
-    Reject,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Dispatch {
-    #[default]
-    Auto,
-    Static,
-    Dynamic,
 }
 
 /// Where results go.

@@ -13,6 +13,6 @@ mod source;
 mod tree;
 
 pub use error::{JobError, Mistake, Problem};
-pub use file::{Dispatch, OnError, OutputSpec, RunSpec};
+pub use file::{OutputSpec, RunSpec};
 pub use resolve::{Job, Package, load, resolve};
 pub use source::Source;

@@ -10,6 +10,7 @@ use crate::model::{self, Files, Model, ModelError};
 use crate::prior::{Parameter, PriorSpec, Role, Space, SpaceError, Uniform};
 use crate::sampler::{EngineSpec, SamplerError};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What the root broadcasts: the job's text and all files it names. No other rank touches the file system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,8 @@ pub struct Job {
     /// The job file's name without folder and ending.
     pub name: String,
     pub seed: u64,
-    pub space: Space,
-    pub model: Box<dyn Model>,
+    pub space: Arc<Space>,
+    pub model: Arc<dyn Model>,
     pub engine: EngineSpec,
     pub run: RunSpec,
     /// `dir`, if given, is absolute.
@@ -106,6 +107,7 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
     let digest = digest::digest(typed.seed, model.as_ref(), &space, &typed.engine);
     let output = OutputSpec { dir: typed.output.dir.map(|dir| package.source.base.join(dir)) };
     let (seed, engine, run) = (typed.seed, typed.engine, typed.run);
+    let (space, model) = (Arc::new(space), Arc::from(model));
     Some(Job { name: package.source.stem(), seed, space, model, engine, run, output, resolved_toml, digest })
 }
 

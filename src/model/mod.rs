@@ -20,6 +20,12 @@ pub trait Model: Send + Sync {
     /// Names of the parameters the model must be given (checked against the job file before the run).
     fn parameters(&self) -> Vec<String>;
 
+    /// Names it takes too, but has defaults for. A parameter of the job that is in neither list, and in no
+    /// tie or derived quantity, has no effect on the likelihood: surely a misspelt name.
+    fn optional_parameters(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// One evaluator for one thread. `names` are all parameters of the job (free, fixed and tied) in the
     /// order in which `theta` will carry them; the model finds its own among them by name.
     fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError>;

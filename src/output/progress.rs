@@ -1,7 +1,7 @@
 //! How a run shows where it stands: a bar on a terminal, timed lines elsewhere, records in log.jsonl.
 
 use super::{Log, Root, text};
-use crate::sampler::Progress;
+use crate::sampler;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -24,7 +24,7 @@ const FIRST_LINE: f64 = 2.0;
 const LAST_GAP: f64 = 60.0;
 
 /// The progress display of one run; keeps the run's log.
-pub struct Display {
+pub struct Progress {
     started: Instant,
     bar: Option<ProgressBar>,
     lines: bool,
@@ -34,11 +34,11 @@ pub struct Display {
     gap: f64,
 }
 
-impl Display {
-    pub fn new(_root: &Root, style: Style, log: Option<Log>) -> Display {
+impl Progress {
+    pub fn new(_root: &Root, style: Style, log: Option<Log>) -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let bar = style == Style::Bar || (style == Style::Auto && terminal);
-        Display {
+        Progress {
             started: Instant::now(),
             bar: bar.then(new_bar),
             lines: style == Style::Lines || (style == Style::Auto && !terminal),
@@ -49,13 +49,13 @@ impl Display {
         }
     }
 
-    /// Whether [`update`](Display::update) would show anything now: ask this before putting a progress together.
+    /// Whether [`update`](Progress::update) would show anything now: ask this before putting a progress together.
     pub fn due(&self) -> bool {
         let now = self.started.elapsed().as_secs_f64();
         now >= self.line_at || (self.bar.is_some() && now >= self.glance_at)
     }
 
-    pub fn update(&mut self, progress: &Progress) {
+    pub fn update(&mut self, progress: &sampler::Progress) {
         let now = self.started.elapsed().as_secs_f64();
         if let Some(bar) = &self.bar {
             bar.set_position((1000.0 * progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0)) as u64);
@@ -82,7 +82,7 @@ impl Display {
     }
 
     /// The last line, and the log back for its end record.
-    pub fn finish(mut self, progress: &Progress) -> Option<Log> {
+    pub fn finish(mut self, progress: &sampler::Progress) -> Option<Log> {
         let now = self.started.elapsed().as_secs_f64();
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -91,7 +91,7 @@ impl Display {
         self.log.take()
     }
 
-    fn tell(&mut self, progress: &Progress, now: f64) {
+    fn tell(&mut self, progress: &sampler::Progress, now: f64) {
         let rate = rate(progress, now);
         if self.lines {
             to_stderr(&format!("[{}] {}", text::clock(now), line(progress, rate)));
@@ -103,12 +103,12 @@ impl Display {
 }
 
 /// Likelihood calls a second since the start.
-fn rate(progress: &Progress, elapsed: f64) -> f64 {
+fn rate(progress: &sampler::Progress, elapsed: f64) -> f64 {
     progress.n_like as f64 / elapsed.max(1e-9)
 }
 
 /// The most wanted first, since a narrow terminal cuts the end off.
-fn line(p: &Progress, rate: f64) -> String {
+fn line(p: &sampler::Progress, rate: f64) -> String {
     let mut parts = vec![p.phase.clone()];
     if p.log_z.is_finite() {
         let error = if p.log_z_err.is_finite() { format!(" ± {}", text::significant(p.log_z_err, 2)) } else { String::new() };

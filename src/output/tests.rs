@@ -3,6 +3,7 @@
 use super::text::*;
 use super::*;
 use crate::sampler;
+use crate::world::{Role, World};
 
 #[test]
 fn durations_read_as_people_say_them() {
@@ -46,11 +47,12 @@ fn a_counter_is_shown_as_an_integer() {
 #[test]
 fn the_log_is_one_json_object_a_line_with_a_time_in_each() {
     let place = tempfile::tempdir().unwrap();
-    let root = Root::placeholder();
+    let mut world = World::solo();
+    let Role::Root(root) = world.enter() else { panic!("a single rank is the root") };
     let path = place.path().join("log.jsonl");
     let mut log = Log::create(&root, &path).unwrap();
     log.start(&RunFacts { job: "a.toml".into(), seed: 3, ..RunFacts::default() });
-    let mut display = Display::new(&root, Style::Quiet, Some(log));
+    let mut display = Progress::new(&root, Style::Quiet, Some(log));
     assert!(!display.due(), "nothing to show in the first moment");
     display.warn("a model call\nreturned \"NaN\"");
     let progress = sampler::Progress { log_z: f64::NEG_INFINITY, n_like: 12, ..sampler::Progress::default() };

@@ -285,7 +285,7 @@ fn interval(min: f64, max: f64, lowest: f64) -> Result<(f64, f64), PriorError> {
 fn log_mean(it: &LogNormal) -> Result<f64, PriorError> {
     match (it.mu, it.median) {
         (Some(mu), None) => finite("mu", mu),
-        (None, Some(median)) => Ok(positive("median", median)?.ln()),
+        (None, Some(median)) => Ok(libm::log(positive("median", median)?)),
         (None, None) => Err(PriorError::at("prior", "a log-normal prior needs mu (mean of ln x) or median".into())),
         (Some(_), Some(_)) => Err(PriorError::at("median", "give mu or median, not both".into())),
     }

@@ -1,6 +1,7 @@
 //! The laws a prior can have: tails, quantile and log density of each, untruncated.
 
 use super::special::*;
+use libm::{atan2, exp, expm1 as exp_m1, log as ln, log1p as ln_1p, pow, tan};
 use std::f64::consts::{FRAC_PI_2, LN_2, PI, TAU};
 
 /// A one-dimensional distribution without truncation.
@@ -55,9 +56,9 @@ impl Law {
             Law::Normal { mean, sd } => normal_tails((x - mean) / sd),
             Law::HalfNormal { sd } => {
                 let z = x / sd / std::f64::consts::SQRT_2;
-                (statrs::function::erf::erf(z), statrs::function::erf::erfc(z))
+                (libm::erf(z), libm::erfc(z))
             }
-            Law::LogNormal { mu, sigma } => normal_tails((x.ln() - mu) / sigma),
+            Law::LogNormal { mu, sigma } => normal_tails((ln(x) - mu) / sigma),
             Law::SplitNormal { mode, sd_low, sd_high } => {
                 let (below, above) = (2.0 * sd_low / (sd_low + sd_high), 2.0 * sd_high / (sd_low + sd_high));
                 if x < mode {
@@ -70,15 +71,15 @@ impl Law {
             }
             Law::Cauchy { location, scale } => {
                 let z = (x - location) / scale;
-                (1f64.atan2(-z) / PI, 1f64.atan2(z) / PI)
+                (atan2(1f64, -z) / PI, atan2(1f64, z) / PI)
             }
-            Law::HalfCauchy { scale } => (x.atan2(scale) / FRAC_PI_2, scale.atan2(x) / FRAC_PI_2),
+            Law::HalfCauchy { scale } => (atan2(x, scale) / FRAC_PI_2, atan2(scale, x) / FRAC_PI_2),
             Law::StudentT { df, location, scale } => student_tails(df, (x - location) / scale),
             Law::Beta { a, b } => beta_tails(a, b, x, 1.0 - x),
             Law::Gamma { shape, scale } => gamma_tails(shape, x / scale),
-            Law::Exponential { scale } => (-(-x / scale).exp_m1(), (-x / scale).exp()),
+            Law::Exponential { scale } => (-exp_m1(-x / scale), exp(-x / scale)),
             Law::PowerLaw { exponent, min, max } => power_tails(exponent, min, max, x),
-            Law::LogPowerLaw { exponent, min, max } => power_tails(exponent, min.ln(), max.ln(), x.ln()),
+            Law::LogPowerLaw { exponent, min, max } => power_tails(exponent, ln(min), ln(max), ln(x)),
         }
     }
 
@@ -97,7 +98,7 @@ impl Law {
                 let z = if p < 0.85 { normal_quantile_central(0.5 * p) } else { -normal_quantile(0.5 * q, 1.0 - 0.5 * q) };
                 sd * z
             }
-            Law::LogNormal { mu, sigma } => (mu + sigma * normal_quantile(p, q)).exp(),
+            Law::LogNormal { mu, sigma } => exp(mu + sigma * normal_quantile(p, q)),
             Law::SplitNormal { mode, sd_low, sd_high } => {
                 let (below, above) = (2.0 * sd_low / (sd_low + sd_high), 2.0 * sd_high / (sd_low + sd_high));
                 if 2.0 * p < below {
@@ -109,17 +110,17 @@ impl Law {
             Law::Cauchy { location, scale } => location + scale * cauchy_quantile(p, q),
             Law::HalfCauchy { scale } => {
                 if p < q {
-                    scale * (FRAC_PI_2 * p).tan()
+                    scale * tan(FRAC_PI_2 * p)
                 } else {
-                    scale / (FRAC_PI_2 * q).tan()
+                    scale / tan(FRAC_PI_2 * q)
                 }
             }
             Law::StudentT { df, location, scale } => location + scale * student_quantile(df, p, q),
-            Law::Beta { a, b } => 1.0 / (1.0 + (-logit_beta_quantile(a, b, p, q)).exp()),
-            Law::Gamma { shape, scale } => scale * ln_gamma_quantile(shape, p, q).exp(),
-            Law::Exponential { scale } => -scale * if p < q { (-p).ln_1p() } else { q.ln() },
+            Law::Beta { a, b } => 1.0 / (1.0 + exp(-logit_beta_quantile(a, b, p, q))),
+            Law::Gamma { shape, scale } => scale * exp(ln_gamma_quantile(shape, p, q)),
+            Law::Exponential { scale } => -scale * if p < q { ln_1p(-p) } else { ln(q) },
             Law::PowerLaw { exponent, min, max } => power_quantile(exponent, min, max, p, q),
-            Law::LogPowerLaw { exponent, min, max } => power_quantile(exponent, min.ln(), max.ln(), p, q).exp(),
+            Law::LogPowerLaw { exponent, min, max } => exp(power_quantile(exponent, ln(min), ln(max), p, q)),
         }
     }
 
@@ -129,36 +130,36 @@ impl Law {
         if !(x >= low && x <= high) {
             return f64::NEG_INFINITY;
         }
-        let gauss = |z: f64, sd: f64| -0.5 * z * z - sd.ln() - 0.5 * TAU.ln();
+        let gauss = |z: f64, sd: f64| -0.5 * z * z - ln(sd) - 0.5 * ln(TAU);
         match *self {
-            Law::Uniform { min, max } => -(max - min).ln(),
+            Law::Uniform { min, max } => -ln(max - min),
             Law::Normal { mean, sd } => gauss((x - mean) / sd, sd),
             Law::HalfNormal { sd } => LN_2 + gauss(x / sd, sd),
             Law::LogNormal { .. } if x == 0.0 => f64::NEG_INFINITY,
-            Law::LogNormal { mu, sigma } => gauss((x.ln() - mu) / sigma, sigma) - x.ln(),
+            Law::LogNormal { mu, sigma } => gauss((ln(x) - mu) / sigma, sigma) - ln(x),
             Law::SplitNormal { mode, sd_low, sd_high } => {
                 let sd = if x < mode { sd_low } else { sd_high };
                 gauss((x - mode) / sd, 0.5 * (sd_low + sd_high))
             }
-            Law::Cauchy { location, scale } => -(((x - location) / scale).powi(2)).ln_1p() - (PI * scale).ln(),
-            Law::HalfCauchy { scale } => -((x / scale).powi(2)).ln_1p() - (FRAC_PI_2 * scale).ln(),
-            Law::StudentT { df, location, scale } => student_ln_density(df, (x - location) / scale) - scale.ln(),
+            Law::Cauchy { location, scale } => -ln_1p(((x - location) / scale).powi(2)) - ln(PI * scale),
+            Law::HalfCauchy { scale } => -ln_1p((x / scale).powi(2)) - ln(FRAC_PI_2 * scale),
+            Law::StudentT { df, location, scale } => student_ln_density(df, (x - location) / scale) - ln(scale),
             Law::Beta { a, b } => beta_ln_density(a, b, x),
-            Law::Gamma { shape, scale } => gamma_ln_density(shape, x / scale) - scale.ln(),
-            Law::Exponential { scale } => -x / scale - scale.ln(),
+            Law::Gamma { shape, scale } => gamma_ln_density(shape, x / scale) - ln(scale),
+            Law::Exponential { scale } => -x / scale - ln(scale),
             Law::PowerLaw { exponent, min, max } => power_ln_density(exponent, min, max, x),
-            Law::LogPowerLaw { exponent, min, max } => power_ln_density(exponent, min.ln(), max.ln(), x.ln()) - x.ln(),
+            Law::LogPowerLaw { exponent, min, max } => power_ln_density(exponent, ln(min), ln(max), ln(x)) - ln(x),
         }
     }
 }
 
 fn cauchy_quantile(p: f64, q: f64) -> f64 {
     if p < 0.25 {
-        -1.0 / (PI * p).tan()
+        -1.0 / tan(PI * p)
     } else if q < 0.25 {
-        1.0 / (PI * q).tan()
+        1.0 / tan(PI * q)
     } else {
-        (PI * if p < q { p - 0.5 } else { 0.5 - q }).tan()
+        tan(PI * if p < q { p - 0.5 } else { 0.5 - q })
     }
 }
 
@@ -175,7 +176,7 @@ fn student_quantile(df: f64, p: f64, q: f64) -> f64 {
         return 0.0;
     }
     let logit = logit_beta_quantile(0.5 * df, 0.5, 2.0 * tail, 1.0 - 2.0 * tail);
-    let t = (0.5 * (df.ln() - logit)).exp();
+    let t = exp(0.5 * (ln(df) - logit));
     if p < q { -t } else { t }
 }
 
@@ -184,15 +185,15 @@ fn student_ln_density(df: f64, t: f64) -> f64 {
     let (x, y) = (df / (df + t * t), t * t / (df + t * t));
     if t == 0.0 {
         let tiny = 1e-150;
-        return ln_beta_term(0.5 * df, 0.5, 1.0, tiny * tiny / df) - f64::ln(tiny);
+        return ln_beta_term(0.5 * df, 0.5, 1.0, tiny * tiny / df) - ln(tiny);
     }
-    ln_beta_term(0.5 * df, 0.5, x, y) - t.abs().ln()
+    ln_beta_term(0.5 * df, 0.5, x, y) - ln(t.abs())
 }
 
 fn beta_ln_density(a: f64, b: f64, x: f64) -> f64 {
     let at_end = |shape: f64, other: f64| match shape.total_cmp(&1.0) {
         std::cmp::Ordering::Less => f64::INFINITY,
-        std::cmp::Ordering::Equal => other.ln(),
+        std::cmp::Ordering::Equal => ln(other),
         std::cmp::Ordering::Greater => f64::NEG_INFINITY,
     };
     if x == 0.0 {
@@ -201,7 +202,7 @@ fn beta_ln_density(a: f64, b: f64, x: f64) -> f64 {
     if x == 1.0 {
         return at_end(b, a);
     }
-    ln_beta_term(a, b, x, 1.0 - x) - x.ln() - (-x).ln_1p()
+    ln_beta_term(a, b, x, 1.0 - x) - ln(x) - ln_1p(-x)
 }
 
 fn gamma_ln_density(shape: f64, x: f64) -> f64 {
@@ -212,50 +213,50 @@ fn gamma_ln_density(shape: f64, x: f64) -> f64 {
             std::cmp::Ordering::Greater => f64::NEG_INFINITY,
         };
     }
-    ln_gamma_term(shape, x) - x.ln()
+    ln_gamma_term(shape, x) - ln(x)
 }
 
 /// A power law seen from the end where it is steepest, so that ratios stay below one:
 /// (b, e) with b = |exponent + 1| and e = (min/max)^b.
 fn power_shape(exponent: f64, min: f64, max: f64) -> (f64, f64) {
     let b = (exponent + 1.0).abs();
-    (b, (-b * (max / min).ln()).exp())
+    (b, exp(-b * ln(max / min)))
 }
 
 fn power_tails(exponent: f64, min: f64, max: f64, x: f64) -> (f64, f64) {
     let (b, e) = power_shape(exponent, min, max);
     if b == 0.0 {
-        let range = (max / min).ln();
-        return ((x / min).ln() / range, (max / x).ln() / range);
+        let range = ln(max / min);
+        return (ln(x / min) / range, ln(max / x) / range);
     }
-    let span = -(b * (min / max).ln()).exp_m1();
+    let span = -exp_m1(b * ln(min / max));
     // tail away from the steep end, and the tail at it
     let (near, far) = if exponent > -1.0 { (x / max, x / min) } else { (min / x, max / x) };
-    let from_steep = -(b * near.ln()).exp_m1() / span;
-    let rise = b * far.ln();
-    let from_flat = if rise < 1.0 { e * rise.exp_m1() / span } else { (near.powf(b) - e) / span };
+    let from_steep = -exp_m1(b * ln(near)) / span;
+    let rise = b * ln(far);
+    let from_flat = if rise < 1.0 { e * exp_m1(rise) / span } else { (pow(near, b) - e) / span };
     if exponent > -1.0 { (from_flat, from_steep) } else { (from_steep, from_flat) }
 }
 
 fn power_quantile(exponent: f64, min: f64, max: f64, p: f64, q: f64) -> f64 {
     let (b, e) = power_shape(exponent, min, max);
     if b == 0.0 {
-        let range = (max / min).ln();
-        return if p < q { min * (p * range).exp() } else { max * (-q * range).exp() };
+        let range = ln(max / min);
+        return if p < q { min * exp(p * range) } else { max * exp(-q * range) };
     }
     let (flat, steep) = if exponent > -1.0 { (p, q) } else { (q, p) };
-    let drop = -(b * (min / max).ln()).exp_m1() * steep;
-    let ln_ratio = if drop < 0.5 { (-drop).ln_1p() } else { (flat + steep * e).ln() } / b;
-    if exponent > -1.0 { max * ln_ratio.exp() } else { min * (-ln_ratio).exp() }
+    let drop = -exp_m1(b * ln(min / max)) * steep;
+    let ln_ratio = if drop < 0.5 { ln_1p(-drop) } else { ln(flat + steep * e) } / b;
+    if exponent > -1.0 { max * exp(ln_ratio) } else { min * exp(-ln_ratio) }
 }
 
 fn power_ln_density(exponent: f64, min: f64, max: f64, x: f64) -> f64 {
     let b = exponent + 1.0;
     if b == 0.0 {
-        return -x.ln() - (max / min).ln().ln();
+        return -ln(x) - ln(ln(max / min));
     }
     // ln of the integral of x^exponent, with the larger end taken out
     let (top, low_over_top) = if b > 0.0 { (max, min / max) } else { (min, max / min) };
-    let integral = (-(b * low_over_top.ln()).exp_m1() / b.abs()).ln() + b * top.ln();
-    exponent * x.ln() - integral
+    let integral = ln(-exp_m1(b * ln(low_over_top)) / b.abs()) + b * ln(top);
+    exponent * ln(x) - integral
 }

@@ -3,7 +3,8 @@
 //! A probability always travels as the pair (p, q) of lower and upper tail, p + q = 1, so that neither
 //! tail loses digits to a subtraction from one.
 
-use statrs::function::{erf::erfc, gamma::ln_gamma};
+// Not the system's functions: those may differ in the last bit between processors.
+use libm::{erfc, exp, lgamma as ln_gamma, log as ln, log1p as ln_1p};
 use std::f64::consts::{SQRT_2, TAU};
 
 /// Below this log of a small argument the leading power of a distribution function is exact to 1e-16.
@@ -21,7 +22,7 @@ pub fn normal_quantile(p: f64, q: f64) -> f64 {
     if central.abs() <= 0.425 {
         return normal_quantile_central(central);
     }
-    let r = (-p.min(q).ln()).sqrt();
+    let r = (-ln(p.min(q))).sqrt();
     let z = if r <= 5.0 { ratio(r - 1.6, &TAIL_NUM, &TAIL_DEN) } else { ratio(r - 5.0, &FAR_NUM, &FAR_DEN) };
     if p < q { -z } else { z }
 }
@@ -39,7 +40,7 @@ fn ratio(x: f64, num: &[f64; 8], den: &[f64; 8]) -> f64 {
 /// lnΓ(a) less Stirling's (a - 1/2) ln a - a + ln(2π)/2.
 fn stirling_rest(a: f64) -> f64 {
     if a < 10.0 {
-        return ln_gamma(a) - ((a - 0.5) * a.ln() - a + 0.5 * TAU.ln());
+        return ln_gamma(a) - ((a - 0.5) * ln(a) - a + 0.5 * ln(TAU));
     }
     let r = 1.0 / (a * a);
     let series = [1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0, -691.0 / 360360.0, 1.0 / 156.0];
@@ -49,12 +50,12 @@ fn stirling_rest(a: f64) -> f64 {
 /// ln[ x^a e^-x / Γ(a) ], without the cancellation of its large terms.
 pub fn ln_gamma_term(a: f64, x: f64) -> f64 {
     let mu = (x - a) / a;
-    -a * (mu - ln_ratio(x, a, mu)) + 0.5 * (a / TAU).ln() - stirling_rest(a)
+    -a * (mu - ln_ratio(x, a, mu)) + 0.5 * ln(a / TAU) - stirling_rest(a)
 }
 
 /// ln(value / about), given `relative` = value/about - 1 with its own digits.
 fn ln_ratio(value: f64, about: f64, relative: f64) -> f64 {
-    if relative.abs() < 0.5 { relative.ln_1p() } else { (value / about).ln() }
+    if relative.abs() < 0.5 { ln_1p(relative) } else { ln(value / about) }
 }
 
 /// Regularised incomplete gamma functions (P, Q)(a, x): series below a + 1, continued fraction above.
@@ -62,7 +63,7 @@ pub fn gamma_tails(a: f64, x: f64) -> (f64, f64) {
     if x <= 0.0 {
         return (0.0, 1.0);
     }
-    let term = ln_gamma_term(a, x).exp();
+    let term = exp(ln_gamma_term(a, x));
     if x < a + 1.0 {
         let (mut sum, mut part) = (1.0, 1.0);
         for k in 1..MAX_TERMS {
@@ -91,7 +92,7 @@ pub fn ln_beta_term(a: f64, b: f64, x: f64, y: f64) -> f64 {
     let (x0, y0) = (a / (a + b), b / (a + b));
     let d = x * y0 - y * x0;
     let rest = stirling_rest(a + b) - stirling_rest(a) - stirling_rest(b);
-    a * ln_ratio(x, x0, d / x0) + b * ln_ratio(y, y0, -d / y0) + 0.5 * (a * y0 / TAU).ln() + rest
+    a * ln_ratio(x, x0, d / x0) + b * ln_ratio(y, y0, -d / y0) + 0.5 * ln(a * y0 / TAU) + rest
 }
 
 /// Regularised incomplete beta function and its complement at x = 1 - y (continued fraction of DLMF 8.17.22).
@@ -120,7 +121,7 @@ fn beta_tails_below(a: f64, b: f64, x: f64, y: f64) -> (f64, f64) {
             break;
         }
     }
-    let p = (ln_beta_term(a, b, x, y).exp() / (a * lentz.value)).min(1.0);
+    let p = (exp(ln_beta_term(a, b, x, y)) / (a * lentz.value)).min(1.0);
     (p, 1.0 - p)
 }
 
@@ -153,37 +154,37 @@ fn nonzero(x: f64) -> f64 {
 
 /// Natural log of the quantile of the gamma law with shape `a` and unit scale.
 pub fn ln_gamma_quantile(a: f64, p: f64, q: f64) -> f64 {
-    let leading = (p.ln() + ln_gamma(a + 1.0)) / a;
+    let leading = (ln(p) + ln_gamma(a + 1.0)) / a;
     if leading < LEADING_TERM {
         return leading;
     }
     // Wilson & Hilferty (1931): (x/a)^(1/3) is nearly normal; near zero the leading power is better.
     let root = 1.0 - 1.0 / (9.0 * a) + normal_quantile(p, q) / (9.0 * a).sqrt();
-    let start = if root > 0.1 && a > 0.5 { a.ln() + 3.0 * root.ln() } else { leading.min(q.recip().ln().ln_1p() + 1.0) };
+    let start = if root > 0.1 && a > 0.5 { ln(a) + 3.0 * ln(root) } else { leading.min(ln_1p(ln(q.recip())) + 1.0) };
     solve(start, p, q, |y| {
-        let x = y.exp();
+        let x = exp(y);
         let (p, q) = gamma_tails(a, x);
-        (p, q, ln_gamma_term(a, x).exp())
+        (p, q, exp(ln_gamma_term(a, x)))
     })
 }
 
 /// ln(x / (1 - x)) of the quantile x of the beta law: keeps the digits of both x and 1 - x.
 pub fn logit_beta_quantile(a: f64, b: f64, p: f64, q: f64) -> f64 {
     let ln_b = ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b);
-    let from_left = (p.ln() + a.ln() + ln_b) / a;
-    let from_right = (q.ln() + b.ln() + ln_b) / b;
+    let from_left = (ln(p) + ln(a) + ln_b) / a;
+    let from_right = (ln(q) + ln(b) + ln_b) / b;
     if from_left < LEADING_TERM {
         return from_left;
     }
     if from_right < LEADING_TERM {
         return -from_right;
     }
-    let mean = (a / b).ln();
+    let mean = ln(a / b);
     let start = if p < q { mean.min(from_left) } else { mean.max(-from_right) };
     solve(start, p, q, |y| {
-        let (x, y) = (1.0 / (1.0 + (-y).exp()), 1.0 / (1.0 + y.exp()));
+        let (x, y) = (1.0 / (1.0 + exp(-y)), 1.0 / (1.0 + exp(y)));
         let (p, q) = beta_tails(a, b, x, y);
-        (p, q, ln_beta_term(a, b, x, y).exp())
+        (p, q, exp(ln_beta_term(a, b, x, y)))
     })
 }
 
@@ -197,7 +198,7 @@ fn solve(start: f64, p: f64, q: f64, at: impl Fn(f64) -> (f64, f64, f64)) -> f64
         let (p_y, q_y, density) = at(y);
         // error > 0: y is too large
         let (error, slope) =
-            if p < q { ((p_y / p).ln(), density / p_y) } else { ((q / q_y).ln(), density / q_y) };
+            if p < q { (ln(p_y / p), density / p_y) } else { (ln(q / q_y), density / q_y) };
         if error == 0.0 {
             return y;
         }

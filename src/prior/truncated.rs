@@ -71,12 +71,9 @@ impl Prior {
         if x <= self.min || x >= self.max {
             return if x <= self.min { 0.0 } else { 1.0 };
         }
+        // Each half in the tail that is small there, so that differences keep their digits.
         let (p, q) = self.law.tails(x);
-        let (below_min, below) = (self.below, p - self.below);
-        if below_min > 0.5 || below > 0.5 * self.mass {
-            return 1.0 - (q - self.above) / self.mass;
-        }
-        below / self.mass
+        if p <= 0.5 { (p - self.below) / self.mass } else { 1.0 - (q - self.above) / self.mass }
     }
 
     /// Natural log of the density, normalised on the interval; -inf outside.
@@ -84,6 +81,6 @@ impl Prior {
         if !(x >= self.min && x <= self.max) {
             return f64::NEG_INFINITY;
         }
-        self.law.ln_density(x) - self.mass.ln()
+        self.law.ln_density(x) - libm::log(self.mass)
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod link;
 mod loopback;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "mpi")]
+pub use self::mpi::comm_self;
 pub mod panics;
 pub(crate) mod patience;
 mod solo;

@@ -29,6 +29,17 @@ pub fn library_version() -> String {
     text.trim_end_matches(['\0', '\n']).to_string()
 }
 
+/// MPI_COMM_SELF while MPI is up, for libraries that want a communicator (parallel HDF5); none before and after.
+pub fn comm_self() -> Option<mpi::ffi::MPI_Comm> {
+    let (mut up, mut down) = (0, 0);
+    // SAFETY: both may be called at any time, and write one int each; the constant is set when the library is loaded.
+    unsafe {
+        mpi::ffi::MPI_Initialized(&mut up);
+        mpi::ffi::MPI_Finalized(&mut down);
+        (up != 0 && down == 0).then(|| mpi::ffi::RSMPI_COMM_SELF)
+    }
+}
+
 /// MPI_Abort of everything; what a panic outside a task does.
 pub fn end_all() -> ! {
     SimpleCommunicator::world().abort(101)
