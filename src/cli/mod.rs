@@ -1,10 +1,12 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod info;
 pub mod run;
 pub mod schema;
 pub mod summary;
 
+use crate::world::World;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -39,10 +41,12 @@ pub enum Command {
     Run(RunArgs),
     /// Validate a job, evaluate prior draws, report the time a call takes
     Check(check::CheckArgs),
-    /// Print the JSON schema of the job file
-    Schema,
+    /// Say what this process sees: launcher, MPI, HDF5, cores, features
+    Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
+    /// Print the JSON schema of the job file
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -75,7 +79,14 @@ pub fn main() -> i32 {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Info) => info(),
+        Some(Command::Summary(args)) => summary::run(&args),
         Some(Command::Schema) => schema::run(),
-        Some(Command::Summary(_)) => 0,
     }
+}
+
+fn info() -> i32 {
+    let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+    info::run(&mut world);
+    exit::DONE
 }
