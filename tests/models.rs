@@ -238,10 +238,14 @@ fn a_curve_over_many_blocks_agrees_with_a_plain_sum() {
 #[test]
 fn impossible_noise_rejects_the_point_and_says_why() {
     let with_sigma = |s: f64| log_like(&*model(&curve("sigma = \"s\"")), &[("a", 2.5), ("tau", 1.7), ("c", 0.6), ("s", s)]);
-    assert!(matches!(with_sigma(-0.1), Err(EvalError::Reject(why)) if why.contains("sigma is -0.1")));
+    assert!(matches!(with_sigma(-0.1), Err(EvalError::Reject(why)) if why.contains("sigma is -1e-1")));
     assert!(matches!(with_sigma(0.0), Err(EvalError::Reject(_))));
     let negative = log_like(&*model(&curve("sigma = 0.1\nnoise = \"log-normal\"")), &[("a", 0.1), ("tau", 1.7), ("c", -0.6)]);
     assert!(matches!(negative, Err(EvalError::Reject(why)) if why.contains("at row 1")));
+    let files = Files::from([("C.txt".to_string(), Loaded::Table(covariance()))]);
+    let correlated = model_of(&curve("covariance = \"C.txt\"\nnoise = \"log-normal\""), &files).unwrap();
+    let negative = log_like(&*correlated, &[("a", 1.0), ("tau", 1.7), ("c", -0.6)]);
+    assert!(matches!(negative, Err(EvalError::Reject(why)) if why.contains("at row 2")), "row 1 is 0.4, row 2 is -0.04");
     // a formula that is not a number is passed on as such: the job says what to do with it
     assert!(log_like(&*model(&curve("sigma = 0.1")), &[("a", 2.5), ("tau", 0.0), ("c", 0.6)]).unwrap().is_nan());
 }
