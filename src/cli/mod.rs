@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+pub mod info;
 pub mod run;
 pub mod summary;
 
@@ -35,6 +36,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Print launcher, libraries, cores and ranks
+    Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
 }
@@ -68,6 +71,7 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Info) => info::run(),
         Some(Command::Summary(_)) => 0,
     }
 }
