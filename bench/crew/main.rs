@@ -6,7 +6,7 @@
 //!
 //! Prints a line of JSON: `efficiency` = points x mean delay / wall / lanes.
 
-use fitjob::exec::{Coordinates, Crew, Dispatch, Evaluator, OnError, Site, evaluator, serve};
+use fitjob::exec::{Coordinates, Dispatch, Evaluator, OnError, Site, evaluator, serve};
 use fitjob::model::{Density, Model};
 use fitjob::task::{EvalError, Shared, Task, TaskId, Toolbox, Work};
 use fitjob::world::{Role, World};
@@ -158,10 +158,12 @@ fn main() {
     match world.enter() {
         Role::Worker(worker) => serve(&worker, &site, settings.threads).expect("serve"),
         Role::Root(root) => {
-            let mut evaluator: Box<dyn Evaluator> = match settings.dispatch.as_str() {
-                "static" => Box::new(Crew::new(&root, &site, settings.threads).with_dispatch(Dispatch::Static)),
-                _ => evaluator(&root, &site, settings.threads),
+            let dispatch = match settings.dispatch.as_str() {
+                "static" => Dispatch::Static,
+                "dynamic" => Dispatch::Dynamic,
+                _ => Dispatch::Auto,
             };
+            let mut evaluator = evaluator(&root, &site, settings.threads, dispatch);
             drive(&mut *evaluator, &Settings { points: 256, ..settings.clone() }); // ranks start up
             let before = evaluator.stats();
             let wall = drive(&mut *evaluator, &settings);

@@ -5,15 +5,13 @@ use crate::world::{self, World};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-/// Prints on the root, and gives the exit code.
-pub fn run() -> i32 {
-    let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+/// Collective: prints on the root.
+pub fn run(world: &mut World) {
     let seats = world.seats(1);
     if world.is_root() {
         // A closed pipe is not an error of ours.
-        let _ = std::io::stdout().write_all(describe(&world, &hosts(&seats)).as_bytes());
+        let _ = std::io::stdout().write_all(describe(world, &hosts(&seats)).as_bytes());
     }
-    super::exit::DONE
 }
 
 fn describe(world: &World, hosts: &[Host]) -> String {

@@ -6,7 +6,7 @@ use crate::task::{EvalError, Shared, Toolbox};
 use crate::world::panics::guarded;
 
 /// What came of one point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Verdict {
     /// A number, or -infinity.
     Value(f64),

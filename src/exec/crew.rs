@@ -5,6 +5,7 @@
 
 use super::bench::Verdict;
 use super::desk::Desk;
+use super::handout::Handout;
 use super::hands::{Computation, Done};
 use super::round::{Round, Shares};
 use super::tally::Tally;
@@ -29,15 +30,18 @@ const PROBE: u64 = 5;
 /// How long ranks have to end in good order after a failure, before MPI_Abort.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Which points go through MPI.
+/// How points reach the ranks. The answers do not depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dispatch {
-    /// Rounds over all ranks, except where points are so cheap that the root alone is quicker.
+    /// Measures and chooses: rounds of equal shares, points one by one where their cost varies much, the root
+    /// alone where they are so cheap that it is quicker.
     #[default]
     Auto,
-    /// Rounds over all ranks always.
+    /// Rounds over all ranks always: each rank gets an equal share.
     Static,
+    /// Points are handed out one by one as ranks come free.
+    Dynamic,
 }
 
 /// The evaluator over all ranks; the workers run [`super::serve`].
@@ -52,6 +56,7 @@ pub struct Crew<'r> {
     /// Points not yet in a round.
     waiting: VecDeque<(TaskId, Vec<f64>)>,
     rounds: VecDeque<Round>,
+    handout: Handout,
     next_round: u64,
     /// Points that the next share can hold, as announced.
     capacity: usize,
@@ -101,6 +106,7 @@ impl<'r> Crew<'r> {
             dispatch: Dispatch::Auto,
             waiting: VecDeque::new(),
             rounds: VecDeque::new(),
+            handout: Handout::default(),
             next_round: 0,
             capacity: FIRST_CAPACITY,
             window: 0,
@@ -123,7 +129,7 @@ impl<'r> Crew<'r> {
         }
     }
 
-    /// Chooses which points go through MPI.
+    /// Chooses how points reach the ranks.
     pub fn with_dispatch(mut self, dispatch: Dispatch) -> Crew<'r> {
         self.dispatch = dispatch;
         self
@@ -131,6 +137,54 @@ impl<'r> Crew<'r> {
 
     fn ranks(&self) -> usize {
         self.link.size()
+    }
+
+    /// Gives waiting points to ranks that can take them.
+    fn deal(&mut self) {
+        match self.dispatch {
+            Dispatch::Dynamic => self.hand_out(),
+            Dispatch::Auto if self.handout.is_better(self.desk.per_point()) => self.hand_out(),
+            _ => self.post_rounds(),
+        }
+    }
+
+    /// Each rank has what it works on and as much again, so that it finds work when it comes free.
+    fn hand_out(&mut self) {
+        let handful = Handout::handful(self.desk.per_point());
+        let limit = 2 * self.threads * handful;
+        let mut load: Vec<usize> = self.handout.with(self.ranks()).iter().zip(self.backlog()).map(|(a, b)| a + b).collect();
+        while !self.waiting.is_empty() {
+            let rank = (0..load.len()).rev().min_by_key(|rank| load[*rank]).unwrap_or(0);
+            if load[rank] >= limit {
+                break;
+            }
+            let n = handful.min(self.waiting.len());
+            load[rank] += n;
+            self.hand(rank, n);
+        }
+    }
+
+    /// Hands the next `n` points to a rank.
+    fn hand(&mut self, rank: usize, n: usize) {
+        let first = self.next_ticket;
+        self.next_ticket += n as u64;
+        let points: Vec<(TaskId, Vec<f64>)> = self.waiting.drain(..n).collect();
+        if rank == 0 {
+            self.desk.evaluate(first, points.iter().map(|(_, u)| &u[..]));
+        } else {
+            let handed: wire::Handed = (first..).zip(points.iter().map(|(_, u)| u.clone())).collect();
+            self.link.send(rank, Tag::Points, wire::encode(&handed));
+        }
+        (first..).zip(points).for_each(|(ticket, (id, u))| self.handout.give(ticket, rank, id, u));
+    }
+
+    /// A point that was handed out is done.
+    fn back(&mut self, ticket: u64, verdict: Verdict, seconds: f32) {
+        let Some((rank, id, u)) = self.handout.back(ticket) else { return };
+        match self.tally.point(rank, id, &u, verdict, seconds) {
+            Ok(answer) => self.answers.extend(answer),
+            Err(failure) => self.fail(failure),
+        }
     }
 
     fn post_rounds(&mut self) {
@@ -253,8 +307,10 @@ impl<'r> Crew<'r> {
 
     /// Everything that does not wait.
     fn attend(&mut self) {
-        while let Some(message) = self.link.receive() {
-            self.read(message);
+        if self.patience.due() {
+            while let Some(message) = self.link.receive() {
+                self.read(message);
+            }
         }
         for done in self.desk.done() {
             match done {
@@ -284,6 +340,10 @@ impl<'r> Crew<'r> {
                 }
                 self.reasons.insert((reason.round, index), reason.words);
             }
+            Tag::Values => {
+                let returned: wire::Returned = wire::decode(&message.bytes);
+                returned.into_iter().for_each(|(ticket, verdict, seconds)| self.back(ticket, verdict, seconds));
+            }
             Tag::Bye => {}
             other => unreachable!("a worker does not send {other:?} to the root"),
         }
@@ -300,7 +360,9 @@ impl<'r> Crew<'r> {
     }
 
     fn own_point(&mut self, ticket: u64, verdict: Verdict, seconds: f32) {
-        let Some(round) = self.rounds.iter_mut().find(|round| round.has(ticket)) else { return };
+        let Some(round) = self.rounds.iter_mut().find(|round| round.has(ticket)) else {
+            return self.back(ticket, verdict, seconds);
+        };
         if let Verdict::Fatal(words) = &verdict {
             let failure = self.tally.failure(0, round.point_of(ticket), words.clone());
             round.own(ticket, verdict, seconds);
@@ -316,6 +378,7 @@ impl<'r> Crew<'r> {
             let before = if self.per_sent_point.is_finite() { self.per_sent_point } else { seconds };
             self.per_sent_point = 0.6 * before + 0.4 * seconds;
             self.last_round = now;
+            self.handout.learn(&round);
         }
         for (rank, id, u, verdict, seconds) in round.into_verdicts() {
             match self.tally.point(rank, id, &u, verdict, seconds) {
@@ -323,6 +386,10 @@ impl<'r> Crew<'r> {
                 Err(failure) => self.fail(failure),
             }
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.rounds.is_empty() && self.handout.is_empty() && self.computing.is_empty() && self.waiting.is_empty()
     }
 
     /// The first failure is the one that is told; all ranks leave what they have not started.
@@ -337,6 +404,7 @@ impl<'r> Crew<'r> {
         (1..self.ranks()).for_each(|rank| self.link.send(rank, Tag::Halt, Vec::new()));
         self.desk.call_off();
         self.waiting.clear();
+        self.handout.call_off();
         self.rounds.iter_mut().for_each(Round::skip_own);
     }
 
@@ -346,7 +414,7 @@ impl<'r> Crew<'r> {
             return;
         }
         let start = Instant::now();
-        if !self.rounds.is_empty() {
+        if !self.rounds.is_empty() || !self.handout.is_empty() {
             self.call_off();
         }
         while !self.rounds.is_empty() {
@@ -406,7 +474,7 @@ impl Evaluator for Crew<'_> {
             }
         }
         let under_way: usize = self.rounds.iter().map(|round| round.points.len()).sum();
-        self.window = self.window.max(self.waiting.len() + under_way);
+        self.window = self.window.max(self.waiting.len() + under_way + self.handout.len());
         Ok(())
     }
 
@@ -414,14 +482,14 @@ impl Evaluator for Crew<'_> {
         let start = Instant::now();
         let away = (start - self.left).as_secs_f64();
         while self.failure.is_none() && self.answers.is_empty() {
-            self.post_rounds();
+            self.deal();
             self.attend();
-            if !self.answers.is_empty() || (self.rounds.is_empty() && self.computing.is_empty() && self.waiting.is_empty()) {
+            if !self.answers.is_empty() || self.is_idle() {
                 break;
             }
             self.patience.pause();
         }
-        self.post_rounds();
+        self.deal();
         self.patience.done();
         self.left = Instant::now();
         let here = (self.left - start).as_secs_f64();

@@ -3,6 +3,7 @@
 mod bench;
 mod crew;
 mod desk;
+mod handout;
 mod hands;
 mod round;
 mod scrambled;

@@ -1,6 +1,7 @@
 //! One round: who gets which points, and what has come back.
 
 use super::bench::Verdict;
+use super::handout::Back;
 use super::wire::{self, ANSWER};
 use crate::task::TaskId;
 use crate::world::link::Pending;
@@ -125,8 +126,15 @@ impl Round {
         self.verdicts[first..].iter().all(Option::is_some)
     }
 
-    /// (rank, task, point, verdict, seconds) of every point, in order.
-    pub fn into_verdicts(self) -> impl Iterator<Item = (usize, TaskId, Vec<f64>, Verdict, f32)> {
+    /// Mean seconds of a point, for each rank that had one.
+    pub fn seconds_a_point(&self) -> Vec<f64> {
+        let seconds = |i: usize| self.verdicts[i].as_ref().map_or(0.0, |(_, seconds)| *seconds as f64);
+        let shares = (0..self.shares.ranks()).map(|rank| self.shares.of(rank)).filter(|share| !share.is_empty());
+        shares.map(|share| share.clone().map(seconds).sum::<f64>() / share.len() as f64).collect()
+    }
+
+    /// Every point of the finished round, in order.
+    pub fn into_verdicts(self) -> impl Iterator<Item = Back> {
         let shares = self.shares;
         let ranks = (0..shares.ranks()).flat_map(move |rank| shares.of(rank).map(move |_| rank));
         ranks.zip(self.points).zip(self.verdicts).map(|((rank, (id, u)), verdict)| {
