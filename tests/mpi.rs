@@ -40,10 +40,14 @@ fn mpiexec(library: Library) -> Option<&'static str> {
     [own].into_iter().find(|name| there(name)).or_else(|| (library == self::library() && there("mpiexec")).then_some("mpiexec"))
 }
 
+/// Open MPI wants to be asked nicely to run as root, and to run more ranks than cores.
+const ROOT: [(&str, &str); 3] =
+    [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"), ("OMPI_MCA_rmaps_base_oversubscribe", "1")];
+
 fn launch(mpiexec: &str, ranks: usize, folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(mpiexec);
     command.args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_fitjob")]).args(args).current_dir(folder);
-    command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").env("OMPI_MCA_rmaps_base_oversubscribe", "1");
+    command.envs(ROOT);
     command
 }
 
@@ -117,6 +121,21 @@ fn a_killed_rank_ends_the_others() {
     assert_eq!(unsafe { libc::kill(victim, libc::SIGKILL) }, 0);
     let status = ends_within(&mut job, Duration::from_secs(60));
     assert!(!status.success(), "mpiexec hides the loss");
+}
+
+#[test]
+fn a_panic_outside_of_tasks_ends_all_ranks_and_names_the_rank() {
+    let program = Path::new(env!("CARGO_BIN_EXE_fitjob")).with_file_name("examples").join("crew");
+    let mpiexec = mpiexec(library()).expect("the mpiexec of the library this was built with");
+    let folder = tempfile::tempdir().unwrap();
+    for rank in ["panic=0", "panic=2"] {
+        let mut command = Command::new(mpiexec);
+        command.args(["-n", "3"]).arg(&program).arg(rank).current_dir(folder.path()).envs(ROOT);
+        let output = command.output().unwrap();
+        let text = text(&output);
+        assert!(!output.status.success(), "{text}");
+        assert!(text.contains(&format!("rank {} panicked", &rank[6..])) && text.contains("asked to panic"), "{text}");
+    }
 }
 
 /// Process numbers of the ranks, once all are there: descendants of mpiexec that run this program.

@@ -16,10 +16,7 @@ pub fn run(world: &mut World) {
 
 fn describe(world: &World, hosts: &[Host]) -> String {
     let launch = world.launch();
-    let mut rows = vec![
-        ("fitjob", format!("{} ({})", env!("CARGO_PKG_VERSION"), features())),
-        ("launcher", launch.launcher.to_string()),
-    ];
+    let mut rows = vec![("fitjob", format!("{} ({})", env!("CARGO_PKG_VERSION"), features())), ("launcher", launch.launcher.to_string())];
     rows.extend(launch.slurm_job.as_ref().map(|job| ("Slurm job", job.clone())));
     rows.push(("ranks", world.size().to_string()));
     rows.push(("MPI", mpi(world)));

@@ -64,9 +64,9 @@ impl<'s> Bench<'s> {
         };
         match self.site.on_error {
             OnError::Reject => rejected,
-            OnError::Abort => Verdict::Fatal(format!(
-                "log-likelihood is {what}; with [run] on_error = \"reject\" such points count as impossible"
-            )),
+            OnError::Abort => {
+                Verdict::Fatal(format!("log-likelihood is {what}; with [run] on_error = \"reject\" such points count as impossible"))
+            }
         }
     }
 

@@ -37,7 +37,14 @@ impl Shares {
                 left -= 1;
             }
         }
-        Shares { starts: std::iter::once(0).chain(sizes.iter().scan(0, |sum, n| { *sum += n; Some(*sum) })).collect() }
+        Shares {
+            starts: std::iter::once(0)
+                .chain(sizes.iter().scan(0, |sum, n| {
+                    *sum += n;
+                    Some(*sum)
+                }))
+                .collect(),
+        }
     }
 
     pub fn of(&self, rank: usize) -> Range<usize> {
@@ -72,7 +79,18 @@ impl Round {
     pub fn new(number: u64, first_ticket: u64, points: Vec<(TaskId, Vec<f64>)>, shares: Shares) -> Round {
         let (own_missing, n) = (shares.of(0).len(), points.len());
         let verdicts = (0..n).map(|_| None).collect();
-        Round { number, first_ticket, points, shares, verdicts, own_missing, scatter: None, gather: None, gathered: None, posted: Instant::now() }
+        Round {
+            number,
+            first_ticket,
+            points,
+            shares,
+            verdicts,
+            own_missing,
+            scatter: None,
+            gather: None,
+            gathered: None,
+            posted: Instant::now(),
+        }
     }
 
     pub fn has(&self, ticket: u64) -> bool {
@@ -124,13 +142,6 @@ impl Round {
             }
         }
         self.verdicts[first..].iter().all(Option::is_some)
-    }
-
-    /// Mean seconds of a point, for each rank that had one.
-    pub fn seconds_a_point(&self) -> Vec<f64> {
-        let seconds = |i: usize| self.verdicts[i].as_ref().map_or(0.0, |(_, seconds)| *seconds as f64);
-        let shares = (0..self.shares.ranks()).map(|rank| self.shares.of(rank)).filter(|share| !share.is_empty());
-        shares.map(|share| share.clone().map(seconds).sum::<f64>() / share.len() as f64).collect()
     }
 
     /// Every point of the finished round, in order.
