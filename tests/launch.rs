@@ -83,7 +83,9 @@ fn open_mpi_under_an_srun_without_pmix_is_refused_before_mpi_init() {
 
 #[test]
 fn launches_that_work_are_not_refused() {
-    for (name, library) in [("openmpi-4.1-mpiexec", Library::OpenMpi), ("mpich-4.0-mpiexec", Library::Mpich), ("slurm-22.05-srun-pmix", Library::OpenMpi)] {
+    for (name, library) in
+        [("openmpi-4.1-mpiexec", Library::OpenMpi), ("mpich-4.0-mpiexec", Library::Mpich), ("slurm-22.05-srun-pmix", Library::OpenMpi)]
+    {
         let launch = recorded(name);
         assert_eq!(before_init(&launch, library), None);
         assert_eq!(after_init(&launch, library, 3), None);

@@ -3,10 +3,11 @@
 //!     mpiexec -n 16 target/release/examples/crew [key=value ...]
 //!     ms=10 sigma=0 points=2000 dim=10 window=256 batch=64 threads=1 dispatch=auto|static|dynamic
 //!     busy=0|1 (burn the time instead of sleeping)  compute=0 (ms of a computation every 4 batches)
+//!     panic=RANK (that rank panics outside of any task, for tests/mpi.rs)
 //!
 //! Prints a line of JSON: `efficiency` = points x mean delay / wall / lanes.
 
-use fitjob::exec::{Coordinates, Crew, Dispatch, Evaluator, OnError, Site, evaluator, serve};
+use fitjob::exec::{Coordinates, Dispatch, Evaluator, OnError, Site, evaluator, serve};
 use fitjob::model::{Density, Model};
 use fitjob::task::{EvalError, Shared, Task, TaskId, Toolbox, Work};
 use fitjob::world::{Role, World};
@@ -26,6 +27,7 @@ struct Settings {
     threads: usize,
     dispatch: String,
     compute: u64,
+    panic: f64,
 }
 
 impl Settings {
@@ -47,6 +49,7 @@ impl Settings {
             threads: number("threads", 1.0) as usize,
             dispatch: text("dispatch", "auto"),
             compute: number("compute", 0.0) as u64,
+            panic: number("panic", -1.0),
         }
     }
 }
@@ -148,6 +151,7 @@ fn drive(evaluator: &mut dyn Evaluator, settings: &Settings) -> f64 {
 fn main() {
     let settings = Settings::from_args();
     let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+    assert!(world.rank() as f64 != settings.panic, "asked to panic");
     let names = (0..settings.dim).map(|i| format!("x{i}")).collect();
     let site = Site {
         space: Arc::new(Cube(names)),
@@ -158,10 +162,12 @@ fn main() {
     match world.enter() {
         Role::Worker(worker) => serve(&worker, &site, settings.threads).expect("serve"),
         Role::Root(root) => {
-            let mut evaluator: Box<dyn Evaluator> = match settings.dispatch.as_str() {
-                "static" => Box::new(Crew::new(&root, &site, settings.threads).with_dispatch(Dispatch::Static)),
-                _ => evaluator(&root, &site, settings.threads),
+            let dispatch = match settings.dispatch.as_str() {
+                "static" => Dispatch::Static,
+                "dynamic" => Dispatch::Dynamic,
+                _ => Dispatch::Auto,
             };
+            let mut evaluator = evaluator(&root, &site, settings.threads, dispatch);
             drive(&mut *evaluator, &Settings { points: 256, ..settings.clone() }); // ranks start up
             let before = evaluator.stats();
             let wall = drive(&mut *evaluator, &settings);
@@ -175,8 +181,16 @@ fn main() {
             let busy: f64 = stats.ranks.iter().zip(&before.ranks).map(|(a, b)| a.busy - b.busy).sum();
             println!(
                 "{{\"ranks\":{},\"threads\":{},\"ms\":{},\"sigma\":{},\"points\":{},\"wall_s\":{wall:.3},\"us_per_point\":{:.2},\"speedup\":{:.2},\"efficiency\":{:.3},\"busy\":{:.3},\"rounds\":{}}}",
-                root.ranks(), settings.threads, settings.ms, settings.sigma, settings.points,
-                wall * 1e6 / settings.points as f64, ideal / wall, ideal / wall / lanes, busy / wall / lanes, stats.rounds - before.rounds,
+                root.ranks(),
+                settings.threads,
+                settings.ms,
+                settings.sigma,
+                settings.points,
+                wall * 1e6 / settings.points as f64,
+                ideal / wall,
+                ideal / wall / lanes,
+                busy / wall / lanes,
+                stats.rounds - before.rounds,
             );
         }
     }

@@ -152,6 +152,9 @@ fn main() {
     }
     if world.is_root() {
         let (bare, crew) = (middle(bare_s), middle(crew_s));
-        println!("{{\"ranks\":{ranks},\"points_a_rank\":{POINTS},\"bare_us\":{bare:.1},\"crew_us\":{crew:.1},\"ratio\":{:.2}}}", crew / bare);
+        println!(
+            "{{\"ranks\":{ranks},\"points_a_rank\":{POINTS},\"bare_us\":{bare:.1},\"crew_us\":{crew:.1},\"ratio\":{:.2}}}",
+            crew / bare
+        );
     }
 }

@@ -2,22 +2,21 @@
 
 use crate::launch::seats::{Host, hosts};
 use crate::world::{self, World};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
-/// Prints on the root; all ranks call it.
+/// Collective: prints on the root.
 pub fn run(world: &mut World) {
     let seats = world.seats(1);
     if world.is_root() {
-        print!("{}", describe(world, &hosts(&seats)));
+        // A closed pipe is not an error of ours.
+        let _ = std::io::stdout().write_all(describe(world, &hosts(&seats)).as_bytes());
     }
 }
 
 fn describe(world: &World, hosts: &[Host]) -> String {
     let launch = world.launch();
-    let mut rows = vec![
-        ("fitjob", format!("{} ({})", env!("CARGO_PKG_VERSION"), features())),
-        ("launcher", launch.launcher.to_string()),
-    ];
+    let mut rows = vec![("fitjob", format!("{} ({})", env!("CARGO_PKG_VERSION"), features())), ("launcher", launch.launcher.to_string())];
     rows.extend(launch.slurm_job.as_ref().map(|job| ("Slurm job", job.clone())));
     rows.push(("ranks", world.size().to_string()));
     rows.push(("MPI", mpi(world)));

@@ -2,7 +2,7 @@
 
 use super::{RunArgs, exit};
 use crate::job::{self, Job, JobError, Package, Source};
-use crate::launch::cores;
+use crate::launch::{cores, seats};
 use crate::output::{self, OutputError, Progress, RunDir, RunFacts, Style};
 use crate::sampler::Sampler;
 use crate::session::{self, Effort};
@@ -46,7 +46,7 @@ fn fit(world: &mut World, args: &RunArgs) -> Result<(), Stop> {
     let package = share_package(world, args)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args, &job);
-    let crowding = crowding(world, threads);
+    let crowding = seats::warnings(&world.seats(threads));
     let desk = match world.enter() {
         Role::Root(root) => open(&root, args, &job, crowding).map(Some).map_err(|e| e.report()),
         Role::Worker(_) => Ok(None),
@@ -97,26 +97,12 @@ fn threads(world: &World, args: &RunArgs, job: &Job) -> usize {
     asked.or_else(given).unwrap_or_else(|| if world.size() == 1 { cores::granted().granted } else { 1 })
 }
 
-/// A warning where the ranks of this host have more threads than cores.
-fn crowding(world: &World, threads: usize) -> Option<String> {
-    let cores = cores::granted();
-    let ranks = world.launch().local_size.unwrap_or(world.size());
-    (ranks * threads > cores.affinity.len()).then(|| {
-        format!(
-            "{ranks} ranks with {threads} threads each share the {} cores that this host grants: they will wait for each other; \
-             start fewer ranks, give fewer --ncores, or ask the scheduler for more cores",
-            cores.affinity.len()
-        )
-    })
-}
-
-fn open(root: &Root, args: &RunArgs, job: &Job, crowding: Option<String>) -> Result<Desk, OutputError> {
+fn open(root: &Root, args: &RunArgs, job: &Job, crowding: Vec<String>) -> Result<Desk, OutputError> {
     let path = args.out.clone().or(job.output.dir.clone()).unwrap_or_else(|| PathBuf::from(format!("{}.run", job.name)));
     let (dir, log) = RunDir::create(root, &path, args.force, &job.resolved_toml)?;
     let mut progress = Progress::new(root, Style::Auto, Some(log));
-    let warnings: Vec<String> = crowding.into_iter().collect();
-    warnings.iter().for_each(|warning| progress.warn(warning));
-    Ok(Desk { dir, progress, warnings })
+    crowding.iter().for_each(|warning| progress.warn(warning));
+    Ok(Desk { dir, progress, warnings: crowding })
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -6,7 +6,7 @@ use crate::task::{EvalError, Shared, Toolbox};
 use crate::world::panics::guarded;
 
 /// What came of one point.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Verdict {
     /// A number, or -infinity.
     Value(f64),
@@ -64,9 +64,9 @@ impl<'s> Bench<'s> {
         };
         match self.site.on_error {
             OnError::Reject => rejected,
-            OnError::Abort => Verdict::Fatal(format!(
-                "log-likelihood is {what}; with [run] on_error = \"reject\" such points count as impossible"
-            )),
+            OnError::Abort => {
+                Verdict::Fatal(format!("log-likelihood is {what}; with [run] on_error = \"reject\" such points count as impossible"))
+            }
         }
     }
 

@@ -5,40 +5,25 @@
 
 use super::bench::Verdict;
 use super::desk::Desk;
+use super::dispatch::{Alone, Choice, Dispatch};
+use super::errands::Errands;
+use super::handout::Handout;
 use super::hands::{Computation, Done};
 use super::round::{Round, Shares};
 use super::tally::Tally;
-use super::wire::{self, FIRST_CAPACITY, Header, Order, Reason, Report};
+use super::wire::{self, FIRST_CAPACITY, Header, Reason, Report};
 use super::{Evaluator, ExecError, ExecStats, Site};
 use crate::task::{Answer, Shared, Task, TaskId, Work};
 use crate::world::Root;
 use crate::world::link::{Link, Message, Tag};
 use crate::world::patience::{Bell, Patience};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Rounds under way at a time.
 const ROUNDS: usize = 2;
-/// Points dearer than this (seconds) are always worth sending.
-const CHEAP: f64 = 1e-3;
-/// Where the root alone is quicker, some rounds in so many go out all the same, to see whether that is still
-/// so: a few in a row, because workers sleep deeper when nothing comes.
-const PROBE_EVERY: u64 = 100;
-const PROBE: u64 = 5;
 /// How long ranks have to end in good order after a failure, before MPI_Abort.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Which points go through MPI.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dispatch {
-    /// Rounds over all ranks, except where points are so cheap that the root alone is quicker.
-    #[default]
-    Auto,
-    /// Rounds over all ranks always.
-    Static,
-}
 
 /// The evaluator over all ranks; the workers run [`super::serve`].
 pub struct Crew<'r> {
@@ -52,6 +37,8 @@ pub struct Crew<'r> {
     /// Points not yet in a round.
     waiting: VecDeque<(TaskId, Vec<f64>)>,
     rounds: VecDeque<Round>,
+    handout: Handout,
+    choice: Choice,
     next_round: u64,
     /// Points that the next share can hold, as announced.
     capacity: usize,
@@ -60,30 +47,16 @@ pub struct Crew<'r> {
     next_ticket: u64,
     /// Words for points, by (round, number in the round), until the round is finished.
     reasons: HashMap<(u64, usize), String>,
-    computing: HashMap<TaskId, Computing>,
+    errands: Errands,
+    /// The root's own computations, by ticket.
     own_computations: HashMap<u64, TaskId>,
-    /// Running average of the wall seconds of a point that goes out in a round, and when the last came back.
-    per_sent_point: f64,
-    last_round: Instant,
-    rounds_alone: u64,
-    /// Running average of the seconds of a computation, by kind.
-    per_computation: HashMap<u16, f64>,
-    library: HashMap<u64, Arc<Shared>>,
-    /// Keys each rank has, and keys it may forget.
-    held: Vec<HashSet<u64>>,
-    to_forget: Vec<Vec<u64>>,
+    alone: Alone,
     answers: Vec<Answer>,
     failure: Option<ExecError>,
     closed: bool,
     /// When `collect` returned, and the share of time that the sampler takes.
     left: Instant,
     sampler_share: f64,
-}
-
-/// A computation under way.
-struct Computing {
-    rank: usize,
-    kind: u16,
 }
 
 impl<'r> Crew<'r> {
@@ -101,20 +74,16 @@ impl<'r> Crew<'r> {
             dispatch: Dispatch::Auto,
             waiting: VecDeque::new(),
             rounds: VecDeque::new(),
+            handout: Handout::default(),
+            choice: Choice::new(),
             next_round: 0,
             capacity: FIRST_CAPACITY,
             window: 0,
             next_ticket: 0,
             reasons: HashMap::new(),
-            computing: HashMap::new(),
+            errands: Errands::new(ranks),
             own_computations: HashMap::new(),
-            per_sent_point: f64::INFINITY,
-            last_round: Instant::now(),
-            rounds_alone: 0,
-            per_computation: HashMap::new(),
-            library: HashMap::new(),
-            held: vec![HashSet::new(); ranks],
-            to_forget: vec![Vec::new(); ranks],
+            alone: Alone::new(),
             answers: Vec::new(),
             failure: None,
             closed: false,
@@ -123,7 +92,7 @@ impl<'r> Crew<'r> {
         }
     }
 
-    /// Chooses which points go through MPI.
+    /// Chooses how points reach the ranks.
     pub fn with_dispatch(mut self, dispatch: Dispatch) -> Crew<'r> {
         self.dispatch = dispatch;
         self
@@ -131,6 +100,54 @@ impl<'r> Crew<'r> {
 
     fn ranks(&self) -> usize {
         self.link.size()
+    }
+
+    /// Gives waiting points to ranks that can take them.
+    fn deal(&mut self) {
+        match self.dispatch {
+            Dispatch::Dynamic => self.hand_out(),
+            Dispatch::Auto if self.choice.hands_out() => self.hand_out(),
+            _ => self.post_rounds(),
+        }
+    }
+
+    /// Each rank has what it works on and as much again, so that it finds work when it comes free.
+    fn hand_out(&mut self) {
+        let handful = Handout::handful(self.desk.per_point());
+        let limit = 2 * self.threads * handful;
+        let mut load: Vec<usize> = self.handout.with(self.ranks()).iter().zip(self.backlog()).map(|(a, b)| a + b).collect();
+        while !self.waiting.is_empty() {
+            let rank = (0..load.len()).rev().min_by_key(|rank| load[*rank]).unwrap_or(0);
+            if load[rank] >= limit {
+                break;
+            }
+            let n = handful.min(self.waiting.len());
+            load[rank] += n;
+            self.hand(rank, n);
+        }
+    }
+
+    /// Hands the next `n` points to a rank.
+    fn hand(&mut self, rank: usize, n: usize) {
+        let first = self.next_ticket;
+        self.next_ticket += n as u64;
+        let points: Vec<(TaskId, Vec<f64>)> = self.waiting.drain(..n).collect();
+        if rank == 0 {
+            self.desk.evaluate(first, points.iter().map(|(_, u)| &u[..]));
+        } else {
+            let handed: wire::Handed = (first..).zip(points.iter().map(|(_, u)| u.clone())).collect();
+            self.link.send(rank, Tag::Points, wire::encode(&handed));
+        }
+        (first..).zip(points).for_each(|(ticket, (id, u))| self.handout.give(ticket, rank, id, u));
+    }
+
+    /// A point that was handed out is done.
+    fn back(&mut self, ticket: u64, verdict: Verdict, seconds: f32) {
+        let Some((rank, id, u)) = self.handout.back(ticket) else { return };
+        match self.tally.point(rank, id, &u, verdict, seconds) {
+            Ok(answer) => self.answers.extend(answer),
+            Err(failure) => self.fail(failure),
+        }
     }
 
     fn post_rounds(&mut self) {
@@ -150,22 +167,13 @@ impl<'r> Crew<'r> {
 
     fn post_round(&mut self) {
         let n = self.cut();
-        if self.root_is_quicker() {
+        let here = self.desk.per_point() / self.threads as f64;
+        if self.dispatch == Dispatch::Auto && self.alone.is_quicker(here) {
             return self.begin(Shares::root_only(n, self.ranks()), n, false);
         }
         let shares = Shares::split(n, &self.weights(n), &self.backlog(), self.capacity);
         let n = shares.total();
         self.begin(shares, n, true);
-    }
-
-    /// Whether points are so cheap that sending them takes longer than evaluating them here.
-    fn root_is_quicker(&mut self) -> bool {
-        let here = self.desk.per_point() / self.threads as f64;
-        if self.dispatch == Dispatch::Static || here > CHEAP || here > self.per_sent_point {
-            return false;
-        }
-        self.rounds_alone += 1;
-        self.rounds_alone % PROBE_EVERY >= PROBE
     }
 
     /// Takes the next `n` points, sends the workers theirs and starts on the root's own.
@@ -207,15 +215,12 @@ impl<'r> Crew<'r> {
     /// How much each rank can take on, 1 where nothing else keeps its core busy. Where points sleep or
     /// wait, computations beside them cost nothing.
     fn weights(&self, n: usize) -> Vec<f64> {
-        let mut load = vec![0.0; self.ranks()];
-        if self.desk.cpu_share() > 0.5 {
-            let round = (self.desk.per_point() * n as f64 / self.lanes() as f64).max(1e-6);
-            for computing in self.computing.values() {
-                let seconds = self.per_computation.get(&computing.kind).copied().unwrap_or(0.0);
-                load[computing.rank] += seconds / round;
-            }
-            load[0] += self.sampler_share;
+        if self.desk.cpu_share() <= 0.5 {
+            return vec![1.0; self.ranks()];
         }
+        let round = (self.desk.per_point() * n as f64 / self.lanes() as f64).max(1e-6);
+        let mut load: Vec<f64> = self.errands.load().iter().map(|seconds| seconds / round).collect();
+        load[0] += self.sampler_share;
         load.iter().map(|l| (1.0 - l).max(0.0)).collect()
     }
 
@@ -224,37 +229,28 @@ impl<'r> Crew<'r> {
         (0..self.ranks()).map(|rank| self.rounds.iter().map(|round| round.shares.of(rank).len()).sum()).collect()
     }
 
+    /// Sends a computation to a rank.
     fn order(&mut self, task: Task) {
-        let Work::Compute { kind, needs, .. } = &task.work else { unreachable!("points travel in rounds") };
-        let rank = self.least_busy();
-        self.computing.insert(task.id, Computing { rank, kind: *kind });
+        let Work::Compute { kind, needs, input } = &task.work else { unreachable!("points travel in rounds") };
+        let rank = self.errands.assign(task.id, *kind);
         if rank == 0 {
             let ticket = self.next_ticket;
             self.next_ticket += 1;
             self.own_computations.insert(ticket, task.id);
-            let shared = needs.iter().map(|key| self.library[key].clone()).collect();
-            let Work::Compute { kind, input, .. } = task.work else { return };
-            self.desk.compute(Computation { ticket, kind, shared, input });
+            let (shared, input) = (self.errands.shared(needs), input.clone());
+            self.desk.compute(Computation { ticket, kind: *kind, shared, input });
         } else {
-            let missing: Vec<u64> = needs.iter().copied().filter(|key| self.held[rank].insert(*key)).collect();
-            let shared = missing.iter().map(|key| (*self.library[key]).clone()).collect();
-            let retired = std::mem::take(&mut self.to_forget[rank]);
-            self.link.send(rank, Tag::Compute, wire::encode(&Order { retired, shared, task }));
+            let needs = needs.clone();
+            self.link.send(rank, Tag::Compute, wire::encode(&self.errands.order(rank, &needs, task)));
         }
-    }
-
-    /// The rank with the fewest computations, the root last: it runs the sampler.
-    fn least_busy(&self) -> usize {
-        let mut count = vec![0; self.ranks()];
-        count[0] = if self.ranks() > 1 { 1 } else { 0 };
-        self.computing.values().for_each(|c| count[c.rank] += 1);
-        (0..self.ranks()).rev().min_by_key(|rank| count[*rank]).unwrap_or(0)
     }
 
     /// Everything that does not wait.
     fn attend(&mut self) {
-        while let Some(message) = self.link.receive() {
-            self.read(message);
+        if self.patience.due() {
+            while let Some(message) = self.link.receive() {
+                self.read(message);
+            }
         }
         for done in self.desk.done() {
             match done {
@@ -284,15 +280,17 @@ impl<'r> Crew<'r> {
                 }
                 self.reasons.insert((reason.round, index), reason.words);
             }
+            Tag::Values => {
+                let returned: wire::Returned = wire::decode(&message.bytes);
+                returned.into_iter().for_each(|(ticket, verdict, seconds)| self.back(ticket, verdict, seconds));
+            }
             Tag::Bye => {}
             other => unreachable!("a worker does not send {other:?} to the root"),
         }
     }
 
     fn computed(&mut self, report: Report) {
-        let Some(Computing { rank, kind }) = self.computing.remove(&report.id) else { return };
-        let average = self.per_computation.entry(kind).or_insert(report.seconds as f64);
-        *average = 0.7 * *average + 0.3 * report.seconds as f64;
+        let Some(rank) = self.errands.back(report.id, report.seconds as f64) else { return };
         match self.tally.computation(rank, report.id, report.outcome, report.seconds) {
             Ok(answer) => self.answers.push(answer),
             Err(failure) => self.fail(failure),
@@ -300,7 +298,9 @@ impl<'r> Crew<'r> {
     }
 
     fn own_point(&mut self, ticket: u64, verdict: Verdict, seconds: f32) {
-        let Some(round) = self.rounds.iter_mut().find(|round| round.has(ticket)) else { return };
+        let Some(round) = self.rounds.iter_mut().find(|round| round.has(ticket)) else {
+            return self.back(ticket, verdict, seconds);
+        };
         if let Verdict::Fatal(words) = &verdict {
             let failure = self.tally.failure(0, round.point_of(ticket), words.clone());
             round.own(ticket, verdict, seconds);
@@ -311,11 +311,7 @@ impl<'r> Crew<'r> {
 
     fn settle(&mut self, round: Round) {
         if round.scatter.is_some() {
-            let now = Instant::now();
-            let seconds = (now - self.last_round.max(round.posted)).as_secs_f64() / round.points.len().max(1) as f64;
-            let before = if self.per_sent_point.is_finite() { self.per_sent_point } else { seconds };
-            self.per_sent_point = 0.6 * before + 0.4 * seconds;
-            self.last_round = now;
+            self.alone.learn(round.posted, round.points.len());
         }
         for (rank, id, u, verdict, seconds) in round.into_verdicts() {
             match self.tally.point(rank, id, &u, verdict, seconds) {
@@ -323,6 +319,10 @@ impl<'r> Crew<'r> {
                 Err(failure) => self.fail(failure),
             }
         }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.rounds.is_empty() && self.handout.is_empty() && self.errands.is_empty() && self.waiting.is_empty()
     }
 
     /// The first failure is the one that is told; all ranks leave what they have not started.
@@ -337,6 +337,7 @@ impl<'r> Crew<'r> {
         (1..self.ranks()).for_each(|rank| self.link.send(rank, Tag::Halt, Vec::new()));
         self.desk.call_off();
         self.waiting.clear();
+        self.handout.call_off();
         self.rounds.iter_mut().for_each(Round::skip_own);
     }
 
@@ -346,7 +347,7 @@ impl<'r> Crew<'r> {
             return;
         }
         let start = Instant::now();
-        if !self.rounds.is_empty() {
+        if !self.rounds.is_empty() || !self.handout.is_empty() {
             self.call_off();
         }
         while !self.rounds.is_empty() {
@@ -379,20 +380,12 @@ impl<'r> Crew<'r> {
 
 impl Evaluator for Crew<'_> {
     fn publish(&mut self, shared: Vec<Shared>) -> Result<(), ExecError> {
-        self.library.extend(shared.into_iter().map(|s| (s.key, Arc::new(s))));
+        self.errands.publish(shared);
         Ok(())
     }
 
     fn retire(&mut self, keys: &[u64]) {
-        // A rank is told with its next computation; messages arrive in order, so none that it has needs them.
-        for key in keys {
-            self.library.remove(key);
-            for (held, forget) in self.held.iter_mut().zip(&mut self.to_forget) {
-                if held.remove(key) {
-                    forget.push(*key);
-                }
-            }
-        }
+        self.errands.retire(keys);
     }
 
     fn submit(&mut self, tasks: Vec<Task>) -> Result<(), ExecError> {
@@ -406,7 +399,7 @@ impl Evaluator for Crew<'_> {
             }
         }
         let under_way: usize = self.rounds.iter().map(|round| round.points.len()).sum();
-        self.window = self.window.max(self.waiting.len() + under_way);
+        self.window = self.window.max(self.waiting.len() + under_way + self.handout.len());
         Ok(())
     }
 
@@ -414,18 +407,20 @@ impl Evaluator for Crew<'_> {
         let start = Instant::now();
         let away = (start - self.left).as_secs_f64();
         while self.failure.is_none() && self.answers.is_empty() {
-            self.post_rounds();
+            self.deal();
             self.attend();
-            if !self.answers.is_empty() || (self.rounds.is_empty() && self.computing.is_empty() && self.waiting.is_empty()) {
+            if !self.answers.is_empty() || self.is_idle() {
                 break;
             }
             self.patience.pause();
         }
-        self.post_rounds();
+        self.deal();
         self.patience.done();
         self.left = Instant::now();
         let here = (self.left - start).as_secs_f64();
         self.tally.waited(here);
+        let (calls, busy) = self.tally.totals();
+        self.choice.learn(calls, busy, self.lanes());
         self.sampler_share = 0.95 * self.sampler_share + 0.05 * away / (away + here).max(1e-9);
         match &self.failure {
             Some(failure) => {

@@ -3,6 +3,9 @@
 mod bench;
 mod crew;
 mod desk;
+mod dispatch;
+mod errands;
+mod handout;
 mod hands;
 mod round;
 mod scrambled;
@@ -12,7 +15,8 @@ mod tally;
 mod threads;
 mod wire;
 
-pub use crew::{Crew, Dispatch};
+pub use crew::Crew;
+pub use dispatch::Dispatch;
 pub use scrambled::Scrambled;
 pub use serial::Serial;
 pub use serve::serve;

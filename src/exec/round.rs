@@ -1,6 +1,7 @@
 //! One round: who gets which points, and what has come back.
 
 use super::bench::Verdict;
+use super::handout::Back;
 use super::wire::{self, ANSWER};
 use crate::task::TaskId;
 use crate::world::link::Pending;
@@ -36,7 +37,14 @@ impl Shares {
                 left -= 1;
             }
         }
-        Shares { starts: std::iter::once(0).chain(sizes.iter().scan(0, |sum, n| { *sum += n; Some(*sum) })).collect() }
+        Shares {
+            starts: std::iter::once(0)
+                .chain(sizes.iter().scan(0, |sum, n| {
+                    *sum += n;
+                    Some(*sum)
+                }))
+                .collect(),
+        }
     }
 
     pub fn of(&self, rank: usize) -> Range<usize> {
@@ -71,7 +79,18 @@ impl Round {
     pub fn new(number: u64, first_ticket: u64, points: Vec<(TaskId, Vec<f64>)>, shares: Shares) -> Round {
         let (own_missing, n) = (shares.of(0).len(), points.len());
         let verdicts = (0..n).map(|_| None).collect();
-        Round { number, first_ticket, points, shares, verdicts, own_missing, scatter: None, gather: None, gathered: None, posted: Instant::now() }
+        Round {
+            number,
+            first_ticket,
+            points,
+            shares,
+            verdicts,
+            own_missing,
+            scatter: None,
+            gather: None,
+            gathered: None,
+            posted: Instant::now(),
+        }
     }
 
     pub fn has(&self, ticket: u64) -> bool {
@@ -125,8 +144,8 @@ impl Round {
         self.verdicts[first..].iter().all(Option::is_some)
     }
 
-    /// (rank, task, point, verdict, seconds) of every point, in order.
-    pub fn into_verdicts(self) -> impl Iterator<Item = (usize, TaskId, Vec<f64>, Verdict, f32)> {
+    /// Every point of the finished round, in order.
+    pub fn into_verdicts(self) -> impl Iterator<Item = Back> {
         let shares = self.shares;
         let ranks = (0..shares.ranks()).flat_map(move |rank| shares.of(rank).map(move |_| rank));
         ranks.zip(self.points).zip(self.verdicts).map(|((rank, (id, u)), verdict)| {

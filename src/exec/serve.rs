@@ -22,6 +22,7 @@ pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecErr
         patience: Patience::new(bell),
         library: HashMap::new(),
         computing: HashMap::new(),
+        handed: HashMap::new(),
         next_ticket: 0,
         round: 0,
         share: Share::default(),
@@ -53,6 +54,8 @@ struct Server<'w> {
     library: HashMap<u64, Arc<Shared>>,
     /// Computations under way, by ticket.
     computing: HashMap<u64, TaskId>,
+    /// Points handed out to this rank outside rounds: own ticket to the root's.
+    handed: HashMap<u64, u64>,
     next_ticket: u64,
     round: u64,
     share: Share,
@@ -69,7 +72,9 @@ impl Server<'_> {
         loop {
             let mut posted = self.link.scatter_share(wire::share_len(capacity, self.dim));
             while !posted.ready() {
-                self.attend();
+                if self.patience.due() {
+                    self.attend();
+                }
                 self.patience.pause();
             }
             self.patience.done();
@@ -106,14 +111,21 @@ impl Server<'_> {
     /// Everything that does not wait: finished work, messages, sends.
     fn attend(&mut self) {
         self.answers.retain_mut(|answer| !answer.ready());
+        let mut returned = wire::Returned::new();
         for done in self.desk.done() {
             match done {
-                Done::Point { ticket, verdict, seconds, .. } => self.answer(ticket, verdict, seconds),
+                Done::Point { ticket, verdict, seconds, .. } => match self.handed.remove(&ticket) {
+                    Some(theirs) => returned.push((theirs, verdict, seconds)),
+                    None => self.answer(ticket, verdict, seconds),
+                },
                 Done::Computation { ticket, outcome, seconds } => {
                     let id = self.computing.remove(&ticket).expect("tickets are ours");
                     self.link.send(0, Tag::Result, wire::encode(&Report { id, outcome, seconds }));
                 }
             }
+        }
+        if !returned.is_empty() {
+            self.link.send(0, Tag::Values, wire::encode(&returned));
         }
         while let Some(message) = self.link.receive() {
             self.read(message);
@@ -121,6 +133,14 @@ impl Server<'_> {
         if self.halted {
             self.skip_rest();
         }
+    }
+
+    /// Starts on points that came outside a round.
+    fn accept(&mut self, points: wire::Handed) {
+        let first = self.next_ticket;
+        self.next_ticket += points.len() as u64;
+        self.handed.extend((first..).zip(points.iter().map(|(theirs, _)| *theirs)));
+        self.desk.evaluate(first, points.iter().map(|(_, u)| &u[..]));
     }
 
     fn answer(&mut self, ticket: u64, verdict: Verdict, seconds: f32) {
@@ -150,6 +170,8 @@ impl Server<'_> {
     fn read(&mut self, message: Message) {
         match message.tag {
             Tag::Compute => self.compute(wire::decode(&message.bytes)),
+            Tag::Points if self.halted => {}
+            Tag::Points => self.accept(wire::decode(&message.bytes)),
             Tag::Halt => self.halted = true,
             Tag::Last => self.last_seen = true,
             other => unreachable!("the root does not send {other:?} to a worker"),

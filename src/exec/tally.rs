@@ -80,6 +80,11 @@ impl<'s> Tally<'s> {
         ExecStats { wall: self.start.elapsed().as_secs_f64(), ..self.stats.clone() }
     }
 
+    /// Calls and busy seconds of all ranks.
+    pub fn totals(&self) -> (u64, f64) {
+        self.stats.ranks.iter().fold((0, 0.0), |(calls, busy), rank| (calls + rank.calls, busy + rank.busy))
+    }
+
     pub fn waited(&mut self, seconds: f64) {
         self.stats.waited += seconds;
     }

@@ -158,7 +158,7 @@ fn every_evaluator_gives_the_same_answers() {
     }
     assert_eq!(exercise(&mut Scrambled::new(Threads::new(&site, 2), 5), 20).unwrap(), serial);
     for (ranks, threads) in [(1, 1), (2, 1), (3, 2), (8, 1)] {
-        for dispatch in [Dispatch::Auto, Dispatch::Static] {
+        for dispatch in [Dispatch::Auto, Dispatch::Static, Dispatch::Dynamic] {
             let (answers, stats) = on_ranks(ranks, threads, &site, dispatch, 20).unwrap();
             assert_eq!(answers, serial, "{ranks} ranks, {threads} threads, {dispatch:?}");
             assert_eq!(stats.calls(), 320);
@@ -189,8 +189,8 @@ fn rejected_points_count_as_impossible_and_are_kept_with_their_values() {
 
 #[test]
 fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
-    for (fault, word) in [(Fault::Nan, "NaN"), (Fault::Infinity, "+infinity")] {
-        let (_, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), Dispatch::Static, 20).unwrap();
+    for (fault, word, dispatch) in [(Fault::Nan, "NaN", Dispatch::Static), (Fault::Infinity, "+infinity", Dispatch::Dynamic)] {
+        let (_, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), dispatch, 20).unwrap();
         assert_eq!(stats.nan + stats.plus_infinity, stats.rejections.len() as u64);
         assert!(stats.nan + stats.plus_infinity > 20);
         let error = on_ranks(2, 1, &site(0, fault, OnError::Abort), Dispatch::Static, 20).unwrap_err();
@@ -202,10 +202,11 @@ fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
 fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values() {
     for ranks in [1, 2, 5] {
         for delay in [0, 500] {
-            let site = site(delay, Fault::Panic, OnError::Reject);
-            let error = on_ranks(ranks, 2, &site, Dispatch::Static, 20).unwrap_err();
-            let text = error.to_string();
-            assert!(text.contains("the model failed at a = 0.0") && text.contains("no such state"), "{text}");
+            for dispatch in [Dispatch::Static, Dispatch::Dynamic] {
+                let site = site(delay, Fault::Panic, OnError::Reject);
+                let text = on_ranks(ranks, 2, &site, dispatch, 20).unwrap_err().to_string();
+                assert!(text.contains("the model failed at a = 0.0") && text.contains("no such state"), "{text}");
+            }
         }
     }
 }

@@ -78,6 +78,11 @@ pub struct Reason {
     pub words: String,
 }
 
+/// Points handed to one rank: (ticket, point).
+pub type Handed = Vec<(u64, Vec<f64>)>;
+/// What came of them: (ticket, verdict, seconds).
+pub type Returned = Vec<(u64, Verdict, f32)>;
+
 /// A computation for a worker.
 #[derive(Serialize, Deserialize)]
 pub struct Order {

@@ -4,11 +4,11 @@
 //! disagree, N processes each think they are alone ([`mismatch`]).
 
 pub mod cores;
-pub mod mismatch;
-pub mod seats;
 mod intel;
+pub mod mismatch;
 mod mpich;
 mod openmpi;
+pub mod seats;
 mod slurm;
 
 use std::collections::BTreeMap;

@@ -35,7 +35,12 @@ pub enum Role<'w> {
 }
 
 /// Rank 0: decides, writes, and evaluates too. Everything that writes takes `&Root`, and there is no way
-/// to make one but [`World::enter`] on rank 0. Neither `Clone` nor `Send`.
+/// to make one but [`World::enter`] on rank 0. Neither `Clone` nor `Send`:
+///
+/// ```compile_fail
+/// fn to_another_thread<T: Send>() {}
+/// to_another_thread::<fitjob::world::Root>();
+/// ```
 pub struct Root<'w> {
     link: &'w dyn Link,
     _not_send: PhantomData<*const ()>,

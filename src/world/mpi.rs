@@ -64,7 +64,11 @@ struct Posted<T> {
 
 impl<T: 'static> Posted<T> {
     /// `post` makes the call on the buffers it is given; they outlive the request (see `Drop`).
-    fn new(mut data: Box<[T]>, counts: Box<[Count]>, post: impl FnOnce(&'static mut [T], &'static [Count], &'static [Count]) -> MPI_Request) -> Posted<T> {
+    fn new(
+        mut data: Box<[T]>,
+        counts: Box<[Count]>,
+        post: impl FnOnce(&'static mut [T], &'static [Count], &'static [Count]) -> MPI_Request,
+    ) -> Posted<T> {
         let starts: Box<[Count]> = counts.iter().scan(0, |sum, n| Some(std::mem::replace(sum, *sum + n))).collect();
         // SAFETY: the boxes' memory does not move with `Posted`, is not touched before the request has
         // completed (`ready` gates `take`), and is leaked if `Posted` is dropped before that.

@@ -38,6 +38,12 @@ impl Patience {
         }
     }
 
+    /// Whether this turn should also look at what is not waited for: seldom while yielding, since each look
+    /// takes as long as the turn.
+    pub fn due(&self) -> bool {
+        self.turns.is_multiple_of(8) || self.since.is_some_and(|since| since.elapsed() > SOON)
+    }
+
     /// What was waited for is here.
     pub fn done(&mut self) {
         let waited = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
