@@ -26,7 +26,7 @@ pub struct TrainSettings {
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        TrainSettings { hidden: vec![32, 16, 16], batch: 64, steps: 3200, rate: 0.02, hold: 0.5 }
+        TrainSettings { hidden: vec![32, 32, 16], batch: 64, steps: 3200, rate: 0.02, hold: 0.5 }
     }
 }
 
