@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod desk;
 pub mod run;
 pub mod summary;
 

@@ -91,6 +91,16 @@ impl Progress {
         self.log.take()
     }
 
+    /// Clears the bar and ends the log of a run without a result.
+    pub fn failed(mut self, why: &str) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let Some(log) = &mut self.log {
+            log.failed(why);
+        }
+    }
+
     fn tell(&mut self, progress: &sampler::Progress, now: f64) {
         let rate = rate(progress, now);
         if self.lines {
