@@ -4,7 +4,6 @@ use super::desk::Desk;
 use super::{RunArgs, exit};
 use crate::job::{self, Job, JobError, Package, Source};
 use crate::launch::cores;
-use crate::output::OutputError;
 use crate::sampler::Sampler;
 use crate::session;
 use crate::world::{Disagreement, Role, Root, World};
@@ -42,7 +41,7 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
     let threads = threads(world, args, &job);
     let crowding = crowding(world, threads);
     let desk = match world.enter() {
-        Role::Root(root) => Desk::open(&root, args, &package, &job, threads, crowding).map(Some).map_err(output_error),
+        Role::Root(root) => Desk::open(&root, args, &package, &job, threads, crowding).map(Some).map_err(|e| e.report()),
         Role::Worker(_) => Ok(None),
     };
     let mut desk = agree(world, exit::STORAGE, desk)?;
@@ -64,7 +63,7 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
     let wall_s = begun.elapsed().as_secs_f64();
     let written = match (world.enter(), desk, effort) {
         (Role::Root(root), Some(desk), Some(effort)) => {
-            desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(output_error)
+            desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(|e| e.report())
         }
         _ => Ok(()),
     };
@@ -123,11 +122,4 @@ impl Stop {
 
 fn job_error(error: JobError) -> String {
     error.report(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-}
-
-fn output_error(error: OutputError) -> String {
-    match &error.help {
-        Some(help) => format!("error: {error}\n  help: {help}"),
-        None => format!("error: {error}"),
-    }
 }

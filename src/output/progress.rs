@@ -128,7 +128,7 @@ fn line(p: &sampler::Progress, rate: f64) -> String {
         parts.push(format!("n_eff {:.0}", p.n_eff));
     }
     parts.push(format!("{} calls", text::count(p.n_like)));
-    parts.push(format!("{}/s", text::significant(rate, 3)));
+    parts.push(format!("{}/s", if rate < 1000.0 { text::significant(rate, 3) } else { text::count(rate as u64) }));
     parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
     parts.join("  ")
 }
