@@ -274,6 +274,8 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
     let killed = why(&dir);
     assert!(killed.what.contains("is not finished, started 20"), "{killed}");
     assert!(killed.what.contains("log.jsonl, job.toml"), "{killed}");
+    fs::write(dir.join("log.jsonl"), "{\"record\":\"end\",\"status\":\"failed\",\"why\":\"NaN at a = 1\"}\n").unwrap();
+    assert!(why(&dir).what.ends_with("failed: NaN at a = 1"), "{}", why(&dir));
     assert!(why(&dir.join("job.toml")).what.contains("is a file"));
     fs::write(dir.join("summary.json"), "{\"log_z\": \"big\"}").unwrap();
     assert!(why(&dir).what.contains("\"big\" is no number"), "{}", why(&dir));
@@ -284,7 +286,7 @@ fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     let text = report(&Summary::new(&fit(), &facts()), Path::new("line.run"));
     for part in [
         "slope", "scale = 2.5 (fixed)", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
-        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "2.5% in its own tasks, 2.5% on the root (1.00 s)",
+        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "1.00 s on the root, 1.00 s in its tasks",
         "15.0% for answers", "warning: the two halves differ", "warning: 4 evaluators share", "fitjob summary line.run",
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");

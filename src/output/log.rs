@@ -86,6 +86,13 @@ impl Log {
         self.record("end", json!({ "status": "failed", "why": why }));
     }
 
+    /// Why the run that wrote the log at `path` failed, if its last record says so.
+    pub fn failure(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let last: Value = serde_json::from_str(text.lines().last()?).ok()?;
+        (last["status"] == "failed").then(|| last["why"].as_str().unwrap_or("?").to_string())
+    }
+
     /// A point that counts as impossible although the model gave no such value.
     pub fn rejected(&mut self, names: &[String], theta: &[f64], reason: &str) {
         let point: Map<String, Value> = names.iter().zip(theta).map(|(name, x)| (name.clone(), number::json(*x))).collect();
