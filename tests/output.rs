@@ -1,5 +1,7 @@
 //! What a run leaves behind, read back with our own readers and with those of Python.
 
+mod common;
+
 use fitjob::expr::Expr;
 use fitjob::fit::{self, Fit};
 use fitjob::output::{OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
@@ -9,7 +11,7 @@ use fitjob::sampler::Posterior;
 use fitjob::world::{self, Root, World};
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Four parameters (free `slope`, fixed `scale`, tied `twice`, free `chain`, whose name netCDF dimensions take) and
@@ -272,6 +274,8 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
     let killed = why(&dir);
     assert!(killed.what.contains("is not finished, started 20"), "{killed}");
     assert!(killed.what.contains("log.jsonl, job.toml"), "{killed}");
+    fs::write(dir.join("log.jsonl"), "{\"record\":\"end\",\"status\":\"failed\",\"why\":\"NaN at a = 1\"}\n").unwrap();
+    assert!(why(&dir).what.ends_with("failed: NaN at a = 1"), "{}", why(&dir));
     assert!(why(&dir.join("job.toml")).what.contains("is a file"));
     fs::write(dir.join("summary.json"), "{\"log_z\": \"big\"}").unwrap();
     assert!(why(&dir).what.contains("\"big\" is no number"), "{}", why(&dir));
@@ -282,7 +286,7 @@ fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     let text = report(&Summary::new(&fit(), &facts()), Path::new("line.run"));
     for part in [
         "slope", "scale = 2.5 (fixed)", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
-        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "2.5% in its own tasks, 2.5% on the root (1.00 s)",
+        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "1.00 s on the root, 1.00 s in its tasks",
         "15.0% for answers", "warning: the two halves differ", "warning: 4 evaluators share", "fitjob summary line.run",
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");
@@ -350,4 +354,51 @@ fn h5py_xarray_and_arviz_read_the_result() {
     assert_eq!(arviz["constants"]["scale"], 2.5);
     assert_eq!(arviz["lp_is_sum"], true);
     assert_eq!(arviz["rows"].as_array().unwrap().len(), 4);
+}
+
+/// The run directory of a small fit by the built program.
+fn fitted(mut command: Command, place: &Path) -> PathBuf {
+    let (job, dir) = (place.join("small.toml"), place.join("small.run"));
+    common::write(&job, &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/small.toml")).unwrap());
+    common::succeed(command.arg(&job).arg("--out").arg(&dir));
+    dir
+}
+
+#[test]
+fn the_log_of_a_run_starts_shows_progress_and_ends() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fitted(common::fitjob(), place.path());
+    let log = fs::read_to_string(dir.join("log.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<_> = records.iter().map(|r| r["record"].as_str().unwrap()).collect();
+    assert_eq!((kinds[0], kinds[kinds.len() - 2], kinds[kinds.len() - 1]), ("start", "progress", "end"));
+    let (last, summary) = (&records[records.len() - 1], common::summary(&dir));
+    assert_eq!(last["status"], "done");
+    assert_eq!((&last["digest"], &last["log_z"]), (&summary["digest"], &summary["log_z"]));
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_early_is_no_error() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fitted(common::fitjob(), place.path());
+    let whole = common::succeed(common::fitjob().arg("summary").arg(&dir));
+    assert!(common::text(&whole.stdout).contains("x3"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let cut = common::fitjob().arg("summary").arg(&dir).stdout(writer).output().unwrap();
+    assert!(cut.status.success(), "{}", common::text(&cut.stderr));
+    assert_eq!(common::text(&cut.stderr), "");
+}
+
+#[cfg(feature = "mpio")]
+#[test]
+fn under_mpi_the_root_alone_writes_through_the_mpi_io_driver() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = fitted(common::fitjob_on(2), place.path());
+    let file = hdf5::File::open(dir.join("result.h5")).unwrap();
+    let driver: hdf5::types::VarLenUnicode = file.attr("hdf5_driver").unwrap().read_scalar().unwrap();
+    assert_eq!(driver.as_str(), "mpio");
+    let Some(seen) = python_reads(&dir.join("result.h5")) else { return };
+    assert_eq!(seen["arviz"]["names"], serde_json::json!(["x1", "x2", "x3"]));
+    close(seen["netcdf4"]["weight_sum"].as_f64().unwrap(), 1.0, 1e-9);
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod check;
+mod desk;
 pub mod info;
 pub mod run;
 pub mod schema;

@@ -1,14 +1,13 @@
 //! `fitjob run`: from job file to run directory, on all ranks.
 
+use super::desk::Desk;
 use super::{RunArgs, exit};
 use crate::job::{self, Job, JobError, Package, Source};
 use crate::launch::{cores, seats};
-use crate::output::{self, OutputError, Progress, RunDir, RunFacts, Style};
 use crate::sampler::Sampler;
-use crate::session::{self, Effort};
+use crate::session;
 use crate::world::{Disagreement, Role, Root, World};
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Why the run ended early: what the root prints, and the exit code of every rank.
@@ -17,20 +16,14 @@ struct Stop {
     message: String,
 }
 
-/// What the root has and the other ranks have not.
-struct Desk {
-    dir: RunDir,
-    progress: Progress,
-    warnings: Vec<String>,
-}
-
 /// Runs the job and gives the exit code. Errors are printed once, by the root.
 pub fn run(args: &RunArgs) -> i32 {
+    let begun = Instant::now();
     let mut world = match World::init() {
         Ok(world) => world,
         Err(refusal) => refusal.exit(),
     };
-    match fit(&mut world, args) {
+    match fit(&mut world, args, begun) {
         Ok(()) => exit::DONE,
         Err(stop) => {
             if world.is_root() {
@@ -41,30 +34,36 @@ pub fn run(args: &RunArgs) -> i32 {
     }
 }
 
-fn fit(world: &mut World, args: &RunArgs) -> Result<(), Stop> {
-    let begun = Instant::now();
+/// `begun`: the program's start.
+fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
     let package = share_package(world, args)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args, &job);
     let crowding = seats::warnings(&world.seats(threads));
     let desk = match world.enter() {
-        Role::Root(root) => open(&root, args, &job, crowding).map(Some).map_err(|e| e.report()),
+        Role::Root(root) => Desk::open(&root, args, &package, &job, threads, crowding).map(Some).map_err(|e| e.report()),
         Role::Worker(_) => Ok(None),
     };
     let mut desk = agree(world, exit::STORAGE, desk)?;
 
     let startup_s = begun.elapsed().as_secs_f64();
     let mut watch = |_: &Root, sampler: &dyn Sampler, _: &dyn crate::exec::Evaluator| {
-        if let Some(desk) = desk.as_mut().filter(|desk| desk.progress.due()) {
-            desk.progress.update(&sampler.progress());
+        if let Some(desk) = &mut desk {
+            desk.watch(sampler);
         }
     };
-    let (fit, effort) = session::fit(world, &job, threads, &mut watch).map_err(|e| Stop::new(exit::MODEL, e))?;
+    let (fit, effort) = match session::fit(world, &job, threads, &mut watch) {
+        Ok(done) => done,
+        Err(why) => {
+            let stop = Stop::new(exit::MODEL, why);
+            desk.into_iter().for_each(|desk| desk.failed(&stop.message));
+            return Err(stop);
+        }
+    };
     let wall_s = begun.elapsed().as_secs_f64();
     let written = match (world.enter(), desk, effort) {
         (Role::Root(root), Some(desk), Some(effort)) => {
-            let facts = facts(&root, &package, &job, threads, &effort, &desk, startup_s, wall_s);
-            close(&root, desk, &fit, &effort, &facts).map_err(|e| e.report())
+            desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(|e| e.report())
         }
         _ => Ok(()),
     };
@@ -95,51 +94,6 @@ fn threads(world: &World, args: &RunArgs, job: &Job) -> usize {
     let asked = args.ncores.map(|n| n as usize).or(job.run.ncores);
     let given = || ["SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"].iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
     asked.or_else(given).unwrap_or_else(|| if world.size() == 1 { cores::granted().granted } else { 1 })
-}
-
-fn open(root: &Root, args: &RunArgs, job: &Job, crowding: Vec<String>) -> Result<Desk, OutputError> {
-    let path = args.out.clone().or(job.output.dir.clone()).unwrap_or_else(|| PathBuf::from(format!("{}.run", job.name)));
-    let (dir, log) = RunDir::create(root, &path, args.force, &job.resolved_toml)?;
-    let mut progress = Progress::new(root, Style::Auto, Some(log));
-    crowding.iter().for_each(|warning| progress.warn(warning));
-    Ok(Desk { dir, progress, warnings: crowding })
-}
-
-#[allow(clippy::too_many_arguments)]
-fn facts(
-    root: &Root,
-    package: &Package,
-    job: &Job,
-    threads: usize,
-    effort: &Effort,
-    desk: &Desk,
-    startup_s: f64,
-    wall_s: f64,
-) -> RunFacts {
-    RunFacts {
-        job: package.source.name.clone(),
-        job_digest: job.digest.clone(),
-        method: job.engine.method().into(),
-        seed: job.seed,
-        ranks: root.ranks(),
-        threads,
-        wall_s,
-        startup_s,
-        sampler_s: effort.driven.sampling.as_secs_f64(),
-        busy_s: effort.stats.ranks.iter().map(|rank| rank.busy).collect(),
-        compute_s: effort.stats.ranks.iter().map(|rank| rank.computing).collect(),
-        rejected: effort.stats.rejected + effort.stats.nan + effort.stats.plus_infinity,
-        warnings: desk.warnings.clone(),
-    }
-}
-
-fn close(root: &Root, desk: Desk, fit: &crate::fit::Fit, effort: &Effort, facts: &RunFacts) -> Result<(), OutputError> {
-    let summary = desk.dir.finish(root, fit, facts)?;
-    if let Some(mut log) = desk.progress.finish(&effort.progress) {
-        log.record("end", serde_json::json!({ "reason": effort.driven.reason, "log_z": fit.log_z, "digest": fit.digest }));
-    }
-    output::print(root, &output::report(&summary, desk.dir.path()));
-    Ok(())
 }
 
 fn agree<T>(world: &mut World, code: i32, result: Result<T, String>) -> Result<T, Stop> {

@@ -64,11 +64,12 @@ impl Log {
     }
 
     /// The last record of a run that ended well.
-    pub fn end(&mut self, s: &Summary) {
+    pub fn end(&mut self, s: &Summary, reason: &str) {
         self.record(
             "end",
             json!({
                 "status": "done",
+                "reason": reason,
                 "log_z": number::json(s.log_z),
                 "log_z_err": number::json(s.log_z_err),
                 "n_eff": number::json(s.n_eff),
@@ -83,6 +84,19 @@ impl Log {
     /// The last record of a run that did not.
     pub fn failed(&mut self, why: &str) {
         self.record("end", json!({ "status": "failed", "why": why }));
+    }
+
+    /// Why the run that wrote the log at `path` failed, if its last record says so.
+    pub fn failure(path: &Path) -> Option<String> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let last: Value = serde_json::from_str(text.lines().last()?).ok()?;
+        (last["status"] == "failed").then(|| last["why"].as_str().unwrap_or("?").to_string())
+    }
+
+    /// A point that counts as impossible although the model gave no such value.
+    pub fn rejected(&mut self, names: &[String], theta: &[f64], reason: &str) {
+        let point: Map<String, Value> = names.iter().zip(theta).map(|(name, x)| (name.clone(), number::json(*x))).collect();
+        self.record("rejected", json!({ "reason": reason, "parameters": point }));
     }
 
     pub fn warning(&mut self, text: &str) {

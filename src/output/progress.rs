@@ -91,6 +91,16 @@ impl Progress {
         self.log.take()
     }
 
+    /// Clears the bar and ends the log of a run without a result.
+    pub fn failed(mut self, why: &str) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let Some(log) = &mut self.log {
+            log.failed(why);
+        }
+    }
+
     fn tell(&mut self, progress: &sampler::Progress, now: f64) {
         let rate = rate(progress, now);
         if self.lines {
@@ -118,7 +128,7 @@ fn line(p: &sampler::Progress, rate: f64) -> String {
         parts.push(format!("n_eff {:.0}", p.n_eff));
     }
     parts.push(format!("{} calls", text::count(p.n_like)));
-    parts.push(format!("{}/s", text::significant(rate, 3)));
+    parts.push(format!("{}/s", if rate < 1000.0 { text::significant(rate, 3) } else { text::count(rate as u64) }));
     parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
     parts.join("  ")
 }

@@ -62,15 +62,18 @@ fn figures(s: &Summary) -> String {
 fn time(s: &Summary) -> String {
     let sampling = s.wall_s - s.startup_s;
     let all = (s.ranks * s.threads) as f64 * sampling;
-    let (tasks, root) = (s.compute_s / all, s.sampler_s / all);
-    // The sampler's thread may be one beside the evaluators; then the parts overlap and the rest can fall below zero.
-    let waiting = (1.0 - s.busy_fraction - tasks - root).max(0.0);
+    let waiting = 1.0 - s.busy_fraction - (s.compute_s + s.sampler_s) / all;
+    let waiting = match waiting {
+        // The sampler's work may run on threads beside the evaluators, or on a core shared with them.
+        w if w < 0.0 => "none: the sampler's work overlapped the evaluations".to_string(),
+        w => format!("{} for answers, messages and the root", text::percent(w)),
+    };
     let seconds = text::duration;
     let rows = [
         ("time", format!("{} = {} to start + {} to sample", seconds(s.wall_s), seconds(s.startup_s), seconds(sampling))),
         ("evaluating", format!("{} of {}{}", text::percent(s.busy_fraction), evaluators(s), spread(s))),
-        ("sampler", format!("{} in its own tasks, {} on the root ({})", text::percent(tasks), text::percent(root), seconds(s.sampler_s))),
-        ("waiting", format!("{} for answers, messages and the root", text::percent(waiting))),
+        ("sampler", format!("{} on the root, {} in its tasks on all threads", seconds(s.sampler_s), seconds(s.compute_s))),
+        ("waiting", waiting),
     ];
     lines(&rows)
 }

@@ -109,8 +109,13 @@ impl RunDir {
 
 fn unfinished(path: &Path, files: &[&str], started: Option<String>) -> OutputError {
     let when = started.map_or(String::new(), |t| format!(", started {t}"));
-    OutputError::new(format!("the run in {} is not finished{when}: it holds {} and no {SUMMARY}", path.display(), files.join(", ")))
-        .help(format!("if it is still running, wait (tail -f {}); if it was killed, run the job again with --force", path.join(LOG).display()))
+    let (shown, log) = (path.display(), path.join(LOG));
+    match Log::failure(&log) {
+        Some(why) => OutputError::new(format!("the run in {shown}{when}, failed: {why}"))
+            .help("remove the cause, and run the job again with --force"),
+        None => OutputError::new(format!("the run in {shown} is not finished{when}: it holds {} and no {SUMMARY}", files.join(", ")))
+            .help(format!("if it is still running, wait (tail -f {}); if it was killed, run the job again with --force", log.display())),
+    }
 }
 
 fn occupied(path: &Path, state: &RunState) -> OutputError {

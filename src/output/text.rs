@@ -96,3 +96,9 @@ pub fn table(rows: &[Vec<String>]) -> String {
     }
     out
 }
+
+/// A point by name: "alpha = 0.5, beta = 0.02".
+pub fn point(names: &[String], theta: &[f64]) -> String {
+    let pairs: Vec<String> = names.iter().zip(theta).map(|(name, x)| format!("{name} = {}", significant(*x, 6))).collect();
+    pairs.join(", ")
+}
