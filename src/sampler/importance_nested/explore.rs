@@ -138,7 +138,8 @@ impl Run {
     }
 
     fn reason_to_stop(&self) -> Option<&'static str> {
-        if self.ledger.newest() == 0 {
+        // The newest shell has just taken the live points out of the others: it must be filled before it can tell.
+        if self.ledger.newest() == 0 || 4 * self.ledger.shells[self.ledger.newest()].members.len() < self.settings.live() {
             return None;
         }
         let live = self.live();

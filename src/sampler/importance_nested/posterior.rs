@@ -90,7 +90,7 @@ impl Run {
         let mut warn = |text: String| posterior.warnings.push(text);
         if self.phase != Phase::Finished {
             warn("the run is not finished: these are estimates on the way".into());
-        } else if evidence.n_eff < 0.99 * self.settings.n_eff {
+        } else if evidence.n_eff < 0.995 * self.settings.n_eff {
             warn(format!(
                 "not converged: the effective sample size is {:.0} of {:.0} asked for; raise n_like_max, or n_live if there was no limit",
                 evidence.n_eff, self.settings.n_eff
@@ -117,7 +117,7 @@ impl Run {
         if halves.abs() > 4.0 {
             warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
         }
-        if occupation < 0.9 {
+        if occupation < 0.5 {
             warn(format!(
                 "only {:.0}% of the posterior lies in every bound made on the way: early bounds missed a part that was found later; raise n_live (now {n_live})",
                 100.0 * occupation

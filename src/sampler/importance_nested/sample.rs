@@ -12,6 +12,7 @@ use super::wire::DrawFor;
 const FLOOR: u64 = 32;
 /// The first round aims at this share of n_eff; what it finds corrects the plan of the second.
 const FIRST_ROUND: f64 = 0.5;
+const OVERSHOOT: f64 = 1.01;
 /// Points drawn for the volume of a shell, per point evaluated: drawing is cheap.
 const SURPLUS: f64 = 2.0;
 const BLOCK_TRIES: u32 = 2048;
@@ -85,9 +86,13 @@ impl Run {
     fn plan_round(&mut self, mail: &mut Mail) -> bool {
         self.plan.given.resize(self.ledger.shells.len(), 0);
         self.plan.measured |= self.plan.rounds > 0;
-        let target = self.settings.n_eff * if self.plan.rounds == 0 { FIRST_ROUND } else { 1.0 };
         let known: Vec<Known> = (0..self.ledger.shells.len()).map(|k| self.know(k)).collect();
-        let wanted = allocate(&known, target);
+        let target = self.settings.n_eff * if self.plan.rounds == 0 { FIRST_ROUND } else { 1.0 };
+        if self.plan.rounds > 0 && met(&known, target) {
+            return false;
+        }
+        // A little more than is asked for, so that rounds do not dribble towards the target.
+        let wanted = allocate(&known, target * OVERSHOOT);
         let extra: Vec<u64> = wanted.iter().zip(&known).map(|(w, k)| (w - k.have).max(0.0).ceil() as u64).collect();
         let total: u64 = extra.iter().sum();
         let have: f64 = known.iter().map(|k| k.have).sum();
@@ -106,15 +111,16 @@ impl Run {
 
     fn know(&self, number: usize) -> Known {
         let shell = &self.ledger.shells[number];
-        let all = Summary::of(&self.ledger, shell, Count::All);
-        let volume = if shell.fresh_hits >= 100 { Count::Fresh } else { Count::Explored };
-        let log_volume = Summary::of(&self.ledger, shell, volume).log_volume;
+        // Until fresh points can speak, those of the exploration help to plan; they are too optimistic to end the run by.
+        let settled = self.plan.rounds >= 2 || shell.fresh.len() >= 100;
+        let summary = Summary::of(&self.ledger, shell, if settled { self.count() } else { Count::All });
+        let by_volume = if settled || shell.fresh_hits >= 100 { self.count() } else { Count::Explored };
+        let log_volume = Summary::of(&self.ledger, shell, by_volume).log_volume;
         let reference = self.ledger.points.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let z = if all.n == 0 { 0.0 } else { (log_volume + all.log_mean - reference).exp() };
         let counted = if self.settings.discard_exploration { 0 } else { shell.members.len() };
         Known {
-            z,
-            efficiency: (all.n_eff + 1.0) / (all.n as f64 + 1.0),
+            z: if summary.n == 0 { 0.0 } else { (log_volume + summary.log_mean - reference).exp() },
+            efficiency: if summary.n == 0 { 1.0 } else { summary.n_eff / summary.n as f64 },
             have: (counted as u64 + self.plan.given[number]) as f64,
             floor: if self.plan.rounds == 0 { FLOOR.max(self.settings.n_shell as u64) as f64 } else { 0.0 },
         }
@@ -145,20 +151,28 @@ impl Run {
     }
 }
 
+/// Inverse of the effective sample size of `n` points in each shell.
+fn inverse_n_eff(known: &[Known], n: impl Iterator<Item = f64>) -> f64 {
+    let z: f64 = known.iter().map(|k| k.z).sum();
+    let part = |(k, n): (&Known, f64)| if k.z > 0.0 { (k.z / z).powi(2) / (k.efficiency * n) } else { 0.0 };
+    known.iter().zip(n).map(part).sum()
+}
+
+fn met(known: &[Known], target: f64) -> bool {
+    inverse_n_eff(known, known.iter().map(|k| k.have)) * target <= 1.0
+}
+
 /// Least numbers of points, not below what shells have, for an effective sample size of `target`:
 /// n_i = max(have_i, floor_i, c Z_i / sqrt(efficiency_i)) (Neyman 1934).
 fn allocate(known: &[Known], target: f64) -> Vec<f64> {
     let z: f64 = known.iter().map(|k| k.z).sum();
-    let at = |c: f64| known.iter().map(move |k| k.have.max(k.floor).max(c * k.z / z / k.efficiency.sqrt()));
-    let reached = |c: f64| {
-        let inverse: f64 = at(c).zip(known).map(|(n, k)| if k.z > 0.0 { (k.z / z).powi(2) / (k.efficiency * n) } else { 0.0 }).sum();
-        inverse * target <= 1.0
+    let at = |c: f64| {
+        let share = move |k: &Known| if k.z > 0.0 { c * k.z / z / k.efficiency.sqrt() } else { 0.0 };
+        known.iter().map(move |k| k.have.max(k.floor).max(share(k)))
     };
-    if z.is_nan() || z <= 0.0 || reached(0.0) {
-        return at(0.0).map(|n| if n.is_nan() { 0.0 } else { n }).collect();
-    }
-    let (mut low, mut high) = (0.0, target);
-    while !reached(high) {
+    let reached = |c: f64| inverse_n_eff(known, at(c)) * target <= 1.0;
+    let (mut low, mut high) = (0.0, target.max(1.0));
+    while !reached(high) && high < 1e15 {
         high *= 2.0;
     }
     for _ in 0..60 {
