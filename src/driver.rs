@@ -1,7 +1,7 @@
 //! The one loop that serves every engine and every way of running: ask, submit, collect, tell, watch.
 
 use crate::exec::{Evaluator, ExecError};
-use crate::sampler::{Ask, Progress, Sampler, SamplerError};
+use crate::sampler::{Ask, Sampler, SamplerError};
 use crate::task::{Answer, Task};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

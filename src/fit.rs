@@ -1,20 +1,9 @@
 //! The finished result of a run: broadcast to every rank, written by the root alone.
 
+use crate::prior::{self, Space};
 use crate::sampler::Posterior;
 use crate::stats;
 use serde::{Deserialize, Serialize};
-
-/// What a fit must know about the job's parameters to turn a sample of the unit cube into one of physical values.
-pub trait Quantities {
-    /// All parameters (free, fixed and tied), in the order in which theta carries them.
-    fn names(&self) -> &[String];
-    /// Index into theta of each free parameter, in the order of the unit cube's axes.
-    fn free(&self) -> &[usize];
-    fn transform(&self, u: &[f64], theta: &mut [f64]);
-    fn derived_names(&self) -> &[String];
-    fn derived(&self, theta: &[f64], out: &mut [f64]);
-    fn log_prior(&self, theta: &[f64]) -> f64;
-}
 
 /// How a column of the result came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +17,16 @@ pub enum Role {
     Tied,
     /// Computed from parameters, and not passed to the model.
     Derived,
+}
+
+impl Role {
+    fn of(role: &prior::Role) -> Role {
+        match role {
+            prior::Role::Free { .. } => Role::Free,
+            prior::Role::Fixed(_) => Role::Fixed,
+            prior::Role::Tied(_) => Role::Tied,
+        }
+    }
 }
 
 /// A weighted sample of the posterior in physical values, with its evidence. Every rank holds the same bits.
@@ -73,22 +72,22 @@ pub struct FitError(pub String);
 impl Fit {
     /// Turns the engine's sample of the unit cube into physical values. Errors when arrays disagree in length or no
     /// sample has any weight.
-    pub fn new(posterior: Posterior, quantities: &dyn Quantities) -> Result<Fit, FitError> {
-        let n = check(&posterior, quantities.free().len())?;
-        let names = quantities.names().to_vec();
-        let derived_names = quantities.derived_names().to_vec();
+    pub fn new(posterior: Posterior, space: &Space) -> Result<Fit, FitError> {
+        let n = check(&posterior, space.free().len())?;
+        let names = space.names().to_vec();
+        let derived_names = space.derived_names().to_vec();
         let mut theta = vec![0.0; n * names.len()];
         let mut derived = vec![0.0; n * derived_names.len()];
         let mut log_prior = Vec::with_capacity(n);
         for i in 0..n {
             let u = row(&posterior.u, i, posterior.n_dim);
             let physical = &mut theta[i * names.len()..(i + 1) * names.len()];
-            quantities.transform(u, physical);
-            quantities.derived(physical, &mut derived[i * derived_names.len()..(i + 1) * derived_names.len()]);
-            log_prior.push(quantities.log_prior(physical));
+            space.transform(u, physical);
+            space.derived(physical, &mut derived[i * derived_names.len()..(i + 1) * derived_names.len()]);
+            log_prior.push(space.log_prior(physical));
         }
         let mut fit = Fit {
-            roles: roles(&theta, names.len(), quantities.free()),
+            roles: space.parameters().iter().map(|p| Role::of(&p.role)).collect(),
             names,
             derived_names,
             theta,
@@ -125,7 +124,7 @@ impl Fit {
         self.roles.iter().filter(|role| **role == Role::Free).count()
     }
 
-    /// Names, roles and columns: free, fixed and tied parameters in the job's order, then derived quantities.
+    /// Names, roles and columns: free, fixed and tied parameters in the job's order, then derived space.
     pub fn columns(&self) -> Vec<Column<'_>> {
         let parameters = self.names.iter().zip(&self.roles).enumerate().map(|(j, (name, role))| Column {
             name,
@@ -208,25 +207,10 @@ fn check(posterior: &Posterior, n_free: usize) -> Result<usize, FitError> {
         return fail(format!("{n} weights, {log_like} log-likelihoods and {u} coordinates in {n_free} dimensions"));
     }
     let total: f64 = posterior.log_weight.iter().map(|w| w.exp()).sum();
-    if !((total - 1.0).abs() < 1e-6) {
+    if total.is_nan() || (total - 1.0).abs() > 1e-6 {
         return fail(format!("the weights of its {n} samples sum to {total}, not 1"));
     }
     Ok(n)
-}
-
-/// A parameter that is not free and never changes is fixed (a tie to fixed parameters only is as good as fixed).
-fn roles(theta: &[f64], width: usize, free: &[usize]) -> Vec<Role> {
-    let constant = |j: usize| {
-        let first = theta[j].to_bits();
-        theta.iter().skip(j).step_by(width).all(|x| x.to_bits() == first)
-    };
-    (0..width)
-        .map(|j| match free.contains(&j) {
-            true => Role::Free,
-            false if constant(j) => Role::Fixed,
-            false => Role::Tied,
-        })
-        .collect()
 }
 
 /// Where the prior's density is infinite or undefined the likelihood alone decides.

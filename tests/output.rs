@@ -1,9 +1,12 @@
 //! What a run leaves behind, read back with our own readers and with those of Python.
 
-use fitjob::fit::{Fit, Quantities, Role};
-use fitjob::output::{OutputError, Root, RunDir, RunFacts, RunState, Summary, overview, report};
+use fitjob::expr::Expr;
+use fitjob::fit::{self, Fit};
+use fitjob::output::{OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
+use fitjob::prior::{Law, Parameter, Prior, Role, Space};
 use fitjob::random::{Purpose, stream, uniform};
 use fitjob::sampler::Posterior;
+use fitjob::world::{self, Root, World};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -11,37 +14,16 @@ use std::process::Command;
 
 /// Four parameters (free `slope`, fixed `scale`, tied `twice`, free `chain`, whose name netCDF dimensions take) and
 /// a derived quantity.
-struct Job {
-    names: Vec<String>,
-    derived_names: Vec<String>,
-}
-
-impl Job {
-    fn new() -> Job {
-        let names = ["slope", "scale", "twice", "chain"].map(String::from).to_vec();
-        Job { names, derived_names: vec!["product".into()] }
-    }
-}
-
-impl Quantities for Job {
-    fn names(&self) -> &[String] {
-        &self.names
-    }
-    fn free(&self) -> &[usize] {
-        &[0, 3]
-    }
-    fn transform(&self, u: &[f64], theta: &mut [f64]) {
-        theta.copy_from_slice(&[10.0 * u[0], 2.5, 20.0 * u[0], u[1] - 0.5]);
-    }
-    fn derived_names(&self) -> &[String] {
-        &self.derived_names
-    }
-    fn derived(&self, theta: &[f64], out: &mut [f64]) {
-        out[0] = theta[0] * theta[3];
-    }
-    fn log_prior(&self, _theta: &[f64]) -> f64 {
-        -(10f64.ln())
-    }
+fn space() -> Space {
+    let uniform = |min, max| Role::Free { prior: Prior::new(Law::Uniform { min, max }, None, None).unwrap(), periodic: false };
+    let parameter = |name: &str, role| Parameter { name: name.into(), role };
+    let parameters = vec![
+        parameter("slope", uniform(0.0, 10.0)),
+        parameter("scale", Role::Fixed(2.5)),
+        parameter("twice", Role::Tied(Expr::parse("2*slope").unwrap())),
+        parameter("chain", uniform(-0.5, 0.5)),
+    ];
+    Space::new(parameters, vec![("product".into(), Expr::parse("slope*chain").unwrap())]).unwrap()
 }
 
 /// Uniform points weighted by a normal likelihood: mean of `slope` 4, sd 1; of `chain` 0.1, sd 0.05.
@@ -71,7 +53,7 @@ fn posterior() -> Posterior {
 }
 
 fn fit() -> Fit {
-    Fit::new(posterior(), &Job::new()).unwrap()
+    Fit::new(posterior(), &space()).unwrap()
 }
 
 fn facts() -> RunFacts {
@@ -92,10 +74,21 @@ fn facts() -> RunFacts {
     }
 }
 
+/// What `task` gives when done by the root of a run of one rank.
+fn as_root<R>(task: impl FnOnce(&Root) -> R) -> R {
+    match World::solo().enter() {
+        world::Role::Root(root) => task(&root),
+        world::Role::Worker(_) => panic!("a single rank is the root"),
+    }
+}
+
+fn create(dir: &Path, force: bool, job: &str) -> Result<RunDir, OutputError> {
+    as_root(|root| RunDir::create(root, dir, force, job)).map(|(run, _log)| run)
+}
+
 fn finished(dir: &Path) -> Summary {
-    let root = Root::placeholder();
-    let (run, _log) = RunDir::create(&root, dir, false, "seed = 7").unwrap();
-    run.finish(&root, &fit(), &facts()).unwrap()
+    let run = create(dir, false, "seed = 7").unwrap();
+    as_root(|root| run.finish(root, &fit(), &facts())).unwrap()
 }
 
 fn close(a: f64, b: f64, tolerance: f64) {
@@ -105,10 +98,13 @@ fn close(a: f64, b: f64, tolerance: f64) {
 #[test]
 fn a_fit_holds_physical_values_and_knows_what_each_parameter_is() {
     let fit = fit();
-    assert_eq!(fit.roles, [Role::Free, Role::Fixed, Role::Tied, Role::Free]);
+    assert_eq!(fit.roles, [fit::Role::Free, fit::Role::Fixed, fit::Role::Tied, fit::Role::Free]);
     for i in [0, 17, 3999] {
         let row = &fit.theta[4 * i..4 * i + 4];
-        assert_eq!(row, [10.0 * fit.u[2 * i], 2.5, 20.0 * fit.u[2 * i], fit.u[2 * i + 1] - 0.5]);
+        close(row[0], 10.0 * fit.u[2 * i], 1e-12);
+        close(row[3], fit.u[2 * i + 1] - 0.5, 1e-12);
+        assert_eq!((row[1], row[2]), (2.5, 2.0 * row[0]));
+        close(fit.log_prior[i], -(10f64.ln()), 1e-12);
         assert_eq!(fit.derived[i], row[0] * row[3]);
     }
     let top = fit.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -133,15 +129,38 @@ fn the_digest_changes_with_any_bit_of_the_answer_and_with_nothing_else() {
 }
 
 #[test]
+fn a_fit_arrives_on_another_rank_with_the_same_bits() {
+    let mut fit = fit();
+    (fit.log_z_err, fit.derived[3]) = (f64::INFINITY, f64::NAN);
+    let arrived: Fit = postcard::from_bytes(&postcard::to_stdvec(&fit).unwrap()).unwrap();
+    assert_eq!(arrived.digest_of(), fit.digest);
+    assert_eq!(postcard::to_stdvec(&arrived).unwrap(), postcard::to_stdvec(&fit).unwrap());
+}
+
+#[test]
+fn a_derived_quantity_without_a_value_is_told_and_spoils_nothing_else() {
+    let mut at_zero = posterior();
+    // Where log L is highest, so that it has weight.
+    let best = fit().best;
+    at_zero.u[2 * best] = f64::NAN;
+    let fit = Fit::new(at_zero, &space()).unwrap();
+    assert!(fit.warnings.iter().any(|w| w.starts_with("`product` is not a number for 0.")), "{:?}", fit.warnings);
+    let summary = Summary::new(&fit, &facts());
+    let product = summary.parameters.last().unwrap().1;
+    assert!(product.mean.is_nan() && product.q50.is_nan());
+    assert!(summary.parameters[2].1.mean.is_finite());
+}
+
+#[test]
 fn a_sample_whose_weights_do_not_sum_to_one_is_no_fit() {
     let mut bad = posterior();
     bad.log_weight[0] = 1.0;
-    let message = Fit::new(bad, &Job::new()).unwrap_err().to_string();
+    let message = Fit::new(bad, &space()).unwrap_err().to_string();
     assert!(message.contains("sum to"), "{message}");
     let mut short = posterior();
     short.u.pop();
-    assert!(Fit::new(short, &Job::new()).is_err());
-    assert!(Fit::new(Posterior { n_dim: 2, ..Posterior::default() }, &Job::new()).is_err());
+    assert!(Fit::new(short, &space()).is_err());
+    assert!(Fit::new(Posterior { n_dim: 2, ..Posterior::default() }, &space()).is_err());
 }
 
 #[test]
@@ -204,7 +223,7 @@ fn an_existing_run_is_refused_saying_what_is_there_and_what_to_do() {
     let dir = place.path().join("run");
     finished(&dir);
     let before = fs::read(dir.join("result.h5")).unwrap();
-    let refusal = RunDir::create(&Root::placeholder(), &dir, false, "seed = 8").unwrap_err();
+    let refusal = create(&dir, false, "seed = 8").unwrap_err();
     assert!(refusal.what.contains("finished run, made 20"), "{refusal}");
     assert!(refusal.help.unwrap().contains("--force"));
     assert_eq!(fs::read(dir.join("result.h5")).unwrap(), before);
@@ -216,7 +235,7 @@ fn force_replaces_the_run_and_leaves_other_files_alone() {
     let place = tempfile::tempdir().unwrap();
     finished(place.path());
     fs::write(place.path().join("notes.txt"), "mine").unwrap();
-    RunDir::create(&Root::placeholder(), place.path(), true, "seed = 8").unwrap();
+    create(place.path(), true, "seed = 8").unwrap();
     assert_eq!(fs::read_to_string(place.path().join("job.toml")).unwrap(), "seed = 8\n");
     assert_eq!(fs::read_to_string(place.path().join("notes.txt")).unwrap(), "mine");
     assert!(!place.path().join("result.h5").exists());
@@ -237,7 +256,7 @@ fn no_temporary_file_is_left_behind() {
 fn a_result_that_cannot_be_written_leaves_no_part_of_it() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("absent/result.h5");
-    let error = fitjob::output::write_result(&Root::placeholder(), &path, &fit(), &facts()).unwrap_err();
+    let error = as_root(|root| write_result(root, &path, &fit(), &facts())).unwrap_err();
     assert!(error.what.starts_with("cannot write") && error.what.contains("absent/result.h5"), "{error}");
     assert!(!path.exists());
 }
@@ -245,12 +264,11 @@ fn a_result_that_cannot_be_written_leaves_no_part_of_it() {
 #[test]
 fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
     let place = tempfile::tempdir().unwrap();
-    let root = Root::placeholder();
     let why = |path: &Path| -> OutputError { RunDir::read_summary(path).unwrap_err() };
     assert!(why(&place.path().join("nowhere")).what.contains("there is no folder"));
     assert!(why(place.path()).what.contains("holds no run"));
     let dir = place.path().join("killed");
-    RunDir::create(&root, &dir, false, "seed = 1").unwrap();
+    create(&dir, false, "seed = 1").unwrap();
     let killed = why(&dir);
     assert!(killed.what.contains("is not finished, started 20"), "{killed}");
     assert!(killed.what.contains("log.jsonl, job.toml"), "{killed}");
@@ -263,7 +281,7 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
 fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     let text = report(&Summary::new(&fit(), &facts()), Path::new("line.run"));
     for part in [
-        "slope", "scale = 2.5", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
+        "slope", "scale = 2.5 (fixed)", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
         "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "2.5% in its own tasks, 2.5% on the root (1.00 s)",
         "15.0% for answers", "warning: the two halves differ", "warning: 4 evaluators share", "fitjob summary line.run",
     ] {

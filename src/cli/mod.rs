@@ -1,9 +1,6 @@
 //! The command line: one file a command.
 
-pub mod check;
-pub mod info;
 pub mod run;
-pub mod schema;
 pub mod summary;
 
 use clap::{Args, Parser, Subcommand};
@@ -38,14 +35,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
-    /// Validate a job, evaluate prior draws, report the time a call takes
-    Check(check::CheckArgs),
-    /// Say what this process sees: launcher, MPI, HDF5, cores, features
-    Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
-    /// Print the JSON schema of the job file
-    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -68,4 +59,15 @@ pub struct RunArgs {
     /// Override a key of the job file, e.g. --set sampler.n_live=1000 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// Does what the command line asks for, and gives the exit code.
+pub fn main() -> i32 {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
+    let cli = Cli::parse();
+    match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Summary(_)) => 0,
+    }
 }

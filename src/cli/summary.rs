@@ -1,6 +1,7 @@
 //! `fitjob summary DIR`: the result of a finished run, as a table.
 
-use crate::output::{OutputError, Root, RunDir, overview, print};
+use crate::output::{OutputError, RunDir, overview, print};
+use crate::world::Root;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]

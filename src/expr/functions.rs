@@ -114,7 +114,7 @@ impl Function {
 }
 
 impl Fn1 {
-    #[inline]
+    #[inline(always)]
     pub fn value(self, x: f64) -> f64 {
         match self {
             Fn1::Neg => -x,
@@ -151,7 +151,7 @@ impl Fn1 {
     }
 
     /// dy/dx where y is the value at x. At kinks (abs, step, floor) it is the slope of the flat or right side.
-    #[inline]
+    #[inline(always)]
     pub fn slope(self, x: f64, y: f64) -> f64 {
         match self {
             Fn1::Neg => -1.0,
@@ -185,7 +185,7 @@ impl Fn1 {
 }
 
 impl Fn2 {
-    #[inline]
+    #[inline(always)]
     pub fn value(self, a: f64, b: f64) -> f64 {
         let truth = |yes: bool| f64::from(u8::from(yes));
         match self {
@@ -209,30 +209,41 @@ impl Fn2 {
         }
     }
 
-    /// Slopes by both arguments where y is the value.
-    #[inline]
-    pub fn slopes(self, a: f64, b: f64, y: f64) -> (f64, f64) {
+    /// Slope by the first argument where y is the value.
+    #[inline(always)]
+    pub fn by_first(self, a: f64, b: f64, y: f64) -> f64 {
         match self {
-            Fn2::Add => (1.0, 1.0),
-            Fn2::Sub => (1.0, -1.0),
-            Fn2::Mul => (b, a),
-            Fn2::Div => (1.0 / b, -y / b),
-            Fn2::Pow => pow_slopes(a, b, y),
-            Fn2::Min if a <= b => (1.0, 0.0),
-            Fn2::Max if a >= b => (1.0, 0.0),
-            Fn2::Min | Fn2::Max => (0.0, 1.0),
-            Fn2::Atan2 => (b / (a * a + b * b), -a / (a * a + b * b)),
-            Fn2::Hypot => (a / y, b / y),
-            Fn2::Lt | Fn2::Le | Fn2::Gt | Fn2::Ge | Fn2::Eq | Fn2::Ne => (0.0, 0.0),
+            Fn2::Add | Fn2::Sub => 1.0,
+            Fn2::Mul => b,
+            Fn2::Div => 1.0 / b,
+            Fn2::Pow if b == 0.0 => 0.0,
+            Fn2::Pow => b * libm::pow(a, b - 1.0),
+            Fn2::Min => f64::from(u8::from(a <= b)),
+            Fn2::Max => f64::from(u8::from(a >= b)),
+            Fn2::Atan2 => b / (a * a + b * b),
+            Fn2::Hypot => a / y,
+            Fn2::Lt | Fn2::Le | Fn2::Gt | Fn2::Ge | Fn2::Eq | Fn2::Ne => 0.0,
         }
     }
-}
 
-/// d(a^b): b a^(b-1) and a^b ln a, with the limits at a = 0 (where a^b ln a tends to 0 for b > 0).
-fn pow_slopes(a: f64, b: f64, y: f64) -> (f64, f64) {
-    let by_base = if b == 0.0 { 0.0 } else { b * libm::pow(a, b - 1.0) };
-    let by_exponent = if y == 0.0 { 0.0 } else { y * libm::log(a) };
-    (by_base, by_exponent)
+    /// Slope by the second argument where y is the value.
+    #[inline(always)]
+    pub fn by_second(self, a: f64, b: f64, y: f64) -> f64 {
+        match self {
+            Fn2::Add => 1.0,
+            Fn2::Sub => -1.0,
+            Fn2::Mul => a,
+            Fn2::Div => -y / b,
+            // a^b ln a tends to 0 at a = 0 for b > 0
+            Fn2::Pow if y == 0.0 => 0.0,
+            Fn2::Pow => y * libm::log(a),
+            Fn2::Min => f64::from(u8::from(a > b)),
+            Fn2::Max => f64::from(u8::from(a < b)),
+            Fn2::Atan2 => -a / (a * a + b * b),
+            Fn2::Hypot => b / y,
+            Fn2::Lt | Fn2::Le | Fn2::Gt | Fn2::Ge | Fn2::Eq | Fn2::Ne => 0.0,
+        }
+    }
 }
 
 #[inline]
@@ -343,7 +354,8 @@ mod tests {
             let (a, b) = (1.3, 0.7);
             let by_a = (f.value(a + 1e-5, b) - f.value(a - 1e-5, b)) / 2e-5;
             let by_b = (f.value(a, b + 1e-5) - f.value(a, b - 1e-5)) / 2e-5;
-            let (da, db) = f.slopes(a, b, f.value(a, b));
+            let y = f.value(a, b);
+            let (da, db) = (f.by_first(a, b, y), f.by_second(a, b, y));
             assert!((da - by_a).abs() < 1e-8 && (db - by_b).abs() < 1e-8, "{f:?}");
         }
     }

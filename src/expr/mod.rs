@@ -8,11 +8,15 @@
 mod functions;
 mod parse;
 mod scalar;
+mod sum;
+mod tape;
 
 pub use functions::{FUNCTIONS, exp};
 pub use scalar::BoundExpr;
+pub use sum::{block_sum, tree_sum};
+pub use tape::{BLOCK, Run, Tape};
 
-use functions::{Fn1, Fn2};
+pub(crate) use functions::{Fn1, Fn2};
 
 /// A parsed expression: names are not yet looked up.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,17 @@ impl ExprError {
 /// Names with a fixed meaning, which no parameter or column used in an expression may have.
 const CONSTANTS: [(&str, f64); 2] = [("pi", std::f64::consts::PI), ("e", std::f64::consts::E)];
 
+impl Op {
+    fn arity(self) -> usize {
+        match self {
+            Op::Number(_) | Op::Variable(_) => 0,
+            Op::One(_) => 1,
+            Op::Two(_) => 2,
+            Op::Where => 3,
+        }
+    }
+}
+
 impl Expr {
     /// Parses `text`; errors carry the span of the fault and, for unknown functions, the nearest known one.
     pub fn parse(text: &str) -> Result<Expr, ExprError> {
@@ -84,6 +99,41 @@ impl Expr {
         Ok(BoundExpr::new(self, &places))
     }
 
+    /// A name as an expression.
+    pub(crate) fn variable(name: &str) -> Expr {
+        Expr { text: name.into(), code: vec![Op::Variable(0)], variables: vec![(name.into(), 0..name.len())], constants: Vec::new() }
+    }
+
+    pub(crate) fn number(value: f64) -> Expr {
+        Expr { text: value.to_string(), code: vec![Op::Number(value)], variables: Vec::new(), constants: Vec::new() }
+    }
+
+    /// f(self)
+    pub(crate) fn one(mut self, f: Fn1) -> Expr {
+        self.code.push(Op::One(f));
+        self
+    }
+
+    /// f(self, other)
+    pub(crate) fn two(mut self, f: Fn2, other: &Expr) -> Expr {
+        for op in &other.code {
+            let Op::Variable(i) = *op else {
+                self.code.push(*op);
+                continue;
+            };
+            let (name, span) = &other.variables[i];
+            let known = self.variables.iter().position(|(v, _)| v == name);
+            let place = known.unwrap_or_else(|| {
+                self.variables.push((name.clone(), span.clone()));
+                self.variables.len() - 1
+            });
+            self.code.push(Op::Variable(place));
+        }
+        self.code.push(Op::Two(f));
+        self.constants.extend_from_slice(&other.constants);
+        self
+    }
+
     /// `e` cannot be both 2.718... and somebody's eccentricity: that would be a silent mistake.
     fn refuse_constants_among(&self, names: &[String]) -> Result<(), ExprError> {
         match self.constants.iter().find(|(constant, _)| names.contains(constant)) {
@@ -103,11 +153,11 @@ fn unknown(name: &str, span: Span, names: &[String]) -> ExprError {
     ExprError::new(format!("unknown name `{name}`{hint}"), span)
 }
 
-/// The candidate most like `name`, if any is like it at all.
+/// The candidate most like `name`, if any is like it at all: few edits first, then likeness from the start.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let edits = |c: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &c.to_lowercase());
+    let likeness = |c: &str| strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase());
     candidates
-        .map(|c| (strsim::jaro_winkler(&name.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
+        .filter(|c| edits(c) <= 1 + name.len() / 4 || likeness(c) > 0.85)
+        .min_by(|a, b| edits(a).cmp(&edits(b)).then(likeness(b).total_cmp(&likeness(a))))
 }

@@ -19,15 +19,9 @@ impl BoundExpr {
         let mut code = expr.code.clone();
         let (mut height, mut depth) = (0usize, 0usize);
         for op in &mut code {
-            match op {
-                Op::Variable(i) => {
-                    *i = places[*i];
-                    height += 1;
-                }
-                Op::Number(_) => height += 1,
-                Op::One(_) => {}
-                Op::Two(_) => height -= 1,
-                Op::Where => height -= 2,
+            height = height + 1 - op.arity();
+            if let Op::Variable(i) = op {
+                *i = places[*i];
             }
             depth = depth.max(height);
         }

@@ -36,6 +36,10 @@ impl Model for Delayed {
         self.inner.parameters()
     }
 
+    fn optional_parameters(&self) -> Vec<String> {
+        self.inner.optional_parameters()
+    }
+
     fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
         let inner = self.inner.bind(names)?;
         Ok(Box::new(DelayedDensity { inner, delay: &self.delay, seed: self.seed }))

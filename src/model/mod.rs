@@ -1,6 +1,10 @@
 //! Likelihood sources: what a model promises, and one file a kind.
 
+mod curve;
 mod delay;
+mod noise;
+#[cfg(feature = "ode")]
+mod ode;
 pub mod problem;
 mod spec;
 
@@ -8,13 +12,19 @@ pub use spec::{
     CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe, OdeSpec, ProblemSpec, Sigma,
 };
 
-use crate::expr::nearest;
+use crate::expr::{ExprError, nearest};
 use crate::task::EvalError;
 
 /// A likelihood source that every rank builds from the same description, and every thread binds to.
 pub trait Model: Send + Sync {
     /// Names of the parameters the model must be given (checked against the job file before the run).
     fn parameters(&self) -> Vec<String>;
+
+    /// Names it takes too, but has defaults for. A parameter of the job that is in neither list, and in no
+    /// tie or derived quantity, has no effect on the likelihood: surely a misspelt name.
+    fn optional_parameters(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// One evaluator for one thread. `names` are all parameters of the job (free, fixed and tied) in the
     /// order in which `theta` will carry them; the model finds its own among them by name.
@@ -58,6 +68,11 @@ impl ModelError {
         ModelError { key: key.iter().map(|k| k.to_string()).collect(), message: message.into(), help: None, span: None }
     }
 
+    /// A fault in the expression that is the value of `key`.
+    fn expression(key: &[&str], error: ExprError) -> ModelError {
+        ModelError { span: Some((error.start, error.end)), ..ModelError::new(key, error.message) }
+    }
+
     fn help(self, help: impl Into<String>) -> ModelError {
         ModelError { help: Some(help.into()), ..self }
     }
@@ -65,10 +80,16 @@ impl ModelError {
 
 /// Builds the model; every rank does so from the same bytes. `files` holds what [`ModelSpec::files`] names.
 pub fn build(spec: &ModelSpec, delay: Option<&DelaySpec>, seed: u64, files: &Files) -> Result<Box<dyn Model>, ModelError> {
-    let _ = files;
     let model = match spec {
         ModelSpec::Problem(spec) => problem::build(spec)?,
-        ModelSpec::Ode(_) | ModelSpec::Curve(_) => return Err(ModelError::new(&["kind"], "this kind is being written")),
+        ModelSpec::Curve(spec) => curve::build(spec, files)?,
+        #[cfg(feature = "ode")]
+        ModelSpec::Ode(spec) => ode::build(spec, files)?,
+        #[cfg(not(feature = "ode"))]
+        ModelSpec::Ode(_) => {
+            let error = ModelError::new(&["kind"], "this fitjob was built without the `ode` model");
+            return Err(error.help("build it with `--features ode`"));
+        }
     };
     match delay {
         Some(delay) => delay::wrap(model, delay, seed),

@@ -1,5 +1,6 @@
 //! What a job file may say about a model: one struct a kind, each deserialised on its own.
 
+use super::ModelError;
 use crate::data::{self, DataError, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -203,11 +204,30 @@ impl FileRef {
 }
 
 impl DataSpec {
+    /// The table itself, out of `files` or the job file.
+    pub(super) fn table(&self, files: &Files) -> Result<Table, ModelError> {
+        match self {
+            DataSpec::File(path) => table_of("data", path, files),
+            DataSpec::Inline(columns) => {
+                let columns: Vec<_> = columns.iter().map(|(name, values)| (name.clone(), values.clone())).collect();
+                Table::inline("[model.data]", columns).map_err(|e| ModelError::new(&["data"], e.to_string()))
+            }
+        }
+    }
+
     fn file(&self) -> Option<FileRef> {
         match self {
             DataSpec::File(path) => Some(FileRef { key: "data", path: path.clone(), kind: FileKind::Table }),
             DataSpec::Inline(_) => None,
         }
+    }
+}
+
+/// The table that was read from `path`, which the key `key` names.
+pub(super) fn table_of(key: &str, path: &str, files: &Files) -> Result<Table, ModelError> {
+    match files.get(path) {
+        Some(Loaded::Table(table)) => Ok(table.clone()),
+        _ => Err(ModelError::new(&[key], format!("no table was read from \"{path}\""))),
     }
 }
 

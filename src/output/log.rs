@@ -1,6 +1,6 @@
 //! log.jsonl: one JSON object a line, as the run goes on.
 
-use super::{OutputError, Root, number};
+use super::{OutputError, Root, RunFacts, Summary, number};
 use crate::sampler::Progress;
 use serde_json::{Map, Value, json};
 use std::fs::{File, OpenOptions};
@@ -44,6 +44,45 @@ impl Log {
         {
             log::warn!("{}: {cause}; the run goes on without its log", self.path.display());
         }
+    }
+
+    /// The first record; of `facts`, what is known before the run.
+    pub fn start(&mut self, facts: &RunFacts) {
+        self.record(
+            "start",
+            json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "job": facts.job,
+                "job_digest": facts.job_digest,
+                "method": facts.method,
+                "seed": facts.seed,
+                "ranks": facts.ranks,
+                "threads": facts.threads,
+                "pid": std::process::id(),
+            }),
+        );
+    }
+
+    /// The last record of a run that ended well.
+    pub fn end(&mut self, s: &Summary) {
+        self.record(
+            "end",
+            json!({
+                "status": "done",
+                "log_z": number::json(s.log_z),
+                "log_z_err": number::json(s.log_z_err),
+                "n_eff": number::json(s.n_eff),
+                "n_like": s.n_like,
+                "digest": s.digest,
+                "wall_s": number::json(s.wall_s),
+                "warnings": s.warnings,
+            }),
+        );
+    }
+
+    /// The last record of a run that did not.
+    pub fn failed(&mut self, why: &str) {
+        self.record("end", json!({ "status": "failed", "why": why }));
     }
 
     pub fn warning(&mut self, text: &str) {

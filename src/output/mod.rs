@@ -12,20 +12,14 @@ mod scales;
 mod summary;
 pub mod text;
 
+use crate::world::Root;
+
 pub use log::Log;
 pub use progress::{Progress, Style};
 pub use report::{overview, print, report};
 pub use result::write_result;
 pub use rundir::{RunDir, RunState};
 pub use summary::{ParameterSummary, Summary};
-
-/// Placeholder until the world part is merged.
-pub struct Root(());
-impl Root {
-    pub fn placeholder() -> Root {
-        Root(())
-    }
-}
 
 /// Facts of a run that are no part of its answer; filled by the caller, reported here.
 #[derive(Clone, Debug, Default)]
@@ -90,3 +84,6 @@ impl OutputError {
         OutputError::new(format!("cannot {verb} {}: {cause}", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,25 +107,24 @@ fn rate(progress: &sampler::Progress, elapsed: f64) -> f64 {
     progress.n_like as f64 / elapsed.max(1e-9)
 }
 
+/// The most wanted first, since a narrow terminal cuts the end off.
 fn line(p: &sampler::Progress, rate: f64) -> String {
-    let mut line = format!("{}  {} calls  {}/s", p.phase, text::count(p.n_like), text::significant(rate, 3));
-    if p.n_eff > 0.0 {
-        line.push_str(&format!("  n_eff {:.0}", p.n_eff));
-    }
+    let mut parts = vec![p.phase.clone()];
     if p.log_z.is_finite() {
-        line.push_str(&format!("  log Z {}", text::to_scale(p.log_z, p.log_z_err)));
-        if p.log_z_err.is_finite() {
-            line.push_str(&format!(" ± {}", text::significant(p.log_z_err, 2)));
-        }
+        let error = if p.log_z_err.is_finite() { format!(" ± {}", text::significant(p.log_z_err, 2)) } else { String::new() };
+        parts.push(format!("log Z {}{error}", text::to_scale(p.log_z, p.log_z_err)));
     }
-    for (name, value) in &p.details {
-        line.push_str(&format!("  {name} {}", text::significant(*value, 4)));
+    if p.n_eff > 0.0 {
+        parts.push(format!("n_eff {:.0}", p.n_eff));
     }
-    line
+    parts.push(format!("{} calls", text::count(p.n_like)));
+    parts.push(format!("{}/s", text::significant(rate, 3)));
+    parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
+    parts.join("  ")
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{elapsed_precise} {bar:24} {wide_msg}");
+    let style = ProgressStyle::with_template("{elapsed_precise} {bar:12} {wide_msg}");
     let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
     match style {
         Ok(style) => bar.with_style(style),

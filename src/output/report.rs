@@ -30,7 +30,7 @@ fn parameters(s: &Summary) -> String {
     rows.extend(s.parameters.iter().map(|(name, p)| parameter(name, p)));
     let mut out = text::table(&rows);
     for (name, value) in &s.fixed {
-        let _ = writeln!(out, "{name} = {} (fixed)", text::significant(*value, 6));
+        let _ = writeln!(out, "{name} = {:?} (fixed)", value);
     }
     out
 }

@@ -39,7 +39,7 @@ fn create(path: &Path) -> Result<(File, &'static str)> {
     // Groups list their members in the order in which they were written: parameters in the job's order.
     options.with_fcpl(|p| p.link_creation_order(LinkCreationOrder::Indexed));
     #[cfg(feature = "mpio")]
-    if let Some(communicator) = comm_self() {
+    if let Some(communicator) = crate::world::comm_self() {
         let mut parallel = options.clone();
         match parallel.with_fapl(|p| p.mpio(communicator, None)).create(path) {
             Ok(file) => return Ok((file, "mpio")),
@@ -47,14 +47,6 @@ fn create(path: &Path) -> Result<(File, &'static str)> {
         }
     }
     Ok((options.create(path)?, "default"))
-}
-
-/// Until the world part is merged.
-#[cfg(feature = "mpio")]
-fn comm_self() -> Option<mpi::ffi::MPI_Comm> {
-    let mut flag = 0;
-    unsafe { mpi::ffi::MPI_Initialized(&mut flag) };
-    (flag != 0).then(|| unsafe { mpi::ffi::RSMPI_COMM_SELF })
 }
 
 fn group(file: &File, name: &str) -> Result<Group> {
@@ -162,7 +154,7 @@ fn constants(file: &File, fit: &Fit) -> Result<()> {
 }
 
 fn quantity(group: &Group, column: &Column, values: &[f64], dimensions: &[&Dataset]) -> Result<()> {
-    let dataset = variable(group, &variable_name(column.name), values, dimensions)?;
+    let dataset = variable(group, &free_name(group, column.name), values, dimensions)?;
     text(&dataset, "name", column.name)?;
     text(&dataset, "role", role_name(column.role))
 }
@@ -193,8 +185,11 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// A slash would make a group; the reserved names are taken. The attribute `name` keeps the job's own.
-fn variable_name(name: &str) -> String {
-    let name = name.replace('/', "_");
-    if RESERVED.contains(&name.as_str()) { format!("{name}_") } else { name }
+/// A slash would make a group, and some names are taken. The attribute `name` keeps the job's own.
+fn free_name(group: &Group, name: &str) -> String {
+    let mut free = name.replace('/', "_");
+    while RESERVED.contains(&free.as_str()) || group.link_exists(&free) {
+        free.push('_');
+    }
+    free
 }

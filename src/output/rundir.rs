@@ -46,6 +46,8 @@ impl RunDir {
         let log = Log::create(root, &path.join(LOG))?;
         let dir = RunDir { path: path.to_path_buf() };
         atomic::write(&dir.job(), with_newline(resolved_job).as_bytes())?;
+        // So that the folder itself outlives a power cut; a file system that cannot sync a folder is no reason to stop.
+        let _ = atomic::sync_folder(path);
         Ok((dir, log))
     }
 

@@ -11,7 +11,7 @@ pub fn duration(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s < 0.0 => "?".to_string(),
         s if s < 99.95 => format!("{} s", significant(s, 3)),
-        s if s < 3600.0 => format!("{} min {:02} s", whole / 60, whole % 60),
+        s if s < 3599.5 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
     }
 }
@@ -50,6 +50,11 @@ pub fn significant(x: f64, digits: usize) -> String {
     } else {
         rounded
     }
+}
+
+/// A counter as an integer, anything else to four digits.
+pub fn plain(x: f64) -> String {
+    if x.fract() == 0.0 && x.abs() < 1e15 { format!("{x:.0}") } else { significant(x, 4) }
 }
 
 /// `x` to the second significant digit of `scale` (its error, say), so that columns show what is known and no more.

@@ -1,48 +1,76 @@
 //! Importance nested sampling with learned bounds (Lange 2023), measured only with points that taught nothing.
+//!
+//! `run` is the order of events, `explore` learns the bounds, `trainer` makes one while others evaluate, `ledger` keeps the
+//! books, `sample` plans the fresh points, `estimate` and `posterior` say what came of it, `tools` and `wire` work remotely.
 
+mod estimate;
+mod explore;
+mod ledger;
+mod posterior;
+mod run;
+mod sample;
 mod settings;
+mod tools;
+mod trainer;
+mod wire;
 
 pub use settings::Settings;
+pub use tools::Tools;
 
+use self::run::{Mail, Phase, Run};
 use crate::sampler::{Ask, Posterior, Progress, Sampler, SamplerError};
-use crate::task::{Answer, EvalError, Shared, Toolbox};
+use crate::task::Answer;
 
-/// The engine.
+/// The engine: a [`Run`] and the mail it has not yet handed out.
 pub struct ImportanceNested {
-    settings: Settings,
+    run: Run,
+    mail: Mail,
 }
 
 impl ImportanceNested {
-    pub fn new(settings: Settings, _seed: u64, n_dim: usize, _periodic: &[usize]) -> Result<Self, SamplerError> {
+    /// # Errors
+    /// A setting that cannot work.
+    pub fn new(settings: Settings, seed: u64, n_dim: usize, periodic: &[usize]) -> Result<Self, SamplerError> {
         settings.check(n_dim)?;
-        Ok(ImportanceNested { settings })
+        let mut mail = Mail::default();
+        let run = Run::new(settings, seed, n_dim, periodic, &mut mail);
+        Ok(ImportanceNested { run, mail })
     }
 }
 
 impl Sampler for ImportanceNested {
-    fn ask(&mut self, _room: usize) -> Ask {
-        Ask::Done(format!("n_eff {}", self.settings.n_eff))
+    fn ask(&mut self, room: usize) -> Ask {
+        self.run.advance(&mut self.mail);
+        let mut tasks = std::mem::take(&mut self.mail.out.tasks);
+        let publish = std::mem::take(&mut self.mail.out.publish);
+        let retire = std::mem::take(&mut self.mail.out.retire);
+        let points = room.min(self.mail.points.len());
+        tasks.extend(self.mail.points.drain(..points));
+        if !tasks.is_empty() || !publish.is_empty() || !retire.is_empty() {
+            return Ask::Work { publish, tasks, retire };
+        }
+        if self.run.phase == Phase::Finished {
+            return Ask::Done(self.run.why_finished());
+        }
+        Ask::Wait
     }
 
-    fn tell(&mut self, _answer: Answer) -> Result<(), SamplerError> {
-        Ok(())
+    fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
+        self.run.tell(answer, &mut self.mail)
     }
 
     fn progress(&self) -> Progress {
-        Progress::default()
+        self.run.progress()
     }
 
     fn posterior(&self) -> Result<Posterior, SamplerError> {
-        Err(SamplerError("nothing was sampled yet".into()))
+        self.run.posterior()
     }
 }
 
-/// The computations of this engine.
-#[derive(Default)]
-pub struct Tools;
-
-impl Toolbox for Tools {
-    fn compute(&mut self, kind: u16, _shared: &[&Shared], _input: &[u8]) -> Result<Vec<u8>, EvalError> {
-        Err(EvalError::Fatal(format!("computation {kind} is unknown to this build")))
+impl Run {
+    fn why_finished(&self) -> String {
+        let progress = self.progress();
+        format!("effective sample size {:.0}; exploration ended when {}", progress.n_eff, self.explorer.why_stopped)
     }
 }

@@ -1,0 +1,174 @@
+//! `kind = "ode"`: ordinary differential equations in DiffSL, compared with columns of data over time.
+//!
+//! DiffSL (Robinson 2024, martinjrobins.github.io/diffsl) is compiled to machine code by Cranelift once a
+//! thread and solved by diffsol. A solver keeps no memory of earlier points: every solve starts from fresh
+//! steppers, so that the bits of a point do not depend on what was evaluated before it, or where.
+
+mod equations;
+mod solver;
+
+use super::curve::push_numbers;
+use super::noise::{Independent, column};
+use super::{Density, Files, Loaded, Model, ModelError, OdeSpec, positions};
+use crate::data::Table;
+use crate::expr::{Expr, Run};
+use crate::task::EvalError;
+use equations::{Equations, Observable};
+use solver::{Settings, Solver};
+
+/// The solution's name in the expression of a sigma: `sigma = "0.1*prediction"`.
+const PREDICTION: &str = "prediction";
+
+struct Ode {
+    code: String,
+    equations: Equations,
+    settings: Settings,
+    times: Vec<f64>,
+    observables: Vec<Observable>,
+    likelihoods: Vec<Independent>,
+    fingerprint: Vec<u8>,
+}
+
+pub(super) fn build(spec: &OdeSpec, files: &Files) -> Result<Box<dyn Model>, ModelError> {
+    let (key, code) = code(spec, files)?;
+    let equations = Equations::read(&code).map_err(|fault| ModelError::new(&[key], fault))?;
+    let table = spec.data.table(files)?;
+    let times = column(&spec.time, &table, &["time"])?.to_vec();
+    let settings = settings(spec, &times)?;
+    Solver::new(&code, &settings, equations.inputs.len()).map_err(|fault| ModelError::new(&[key], fault))?;
+    if spec.observe.is_empty() {
+        let help = "[[model.observe]]\noutput = \"...\"\ncolumn = \"...\"\nsigma = ...";
+        return Err(ModelError::new(&["observe"], "nothing of the solution is compared with data").help(help));
+    }
+    let (mut observables, mut likelihoods) = (Vec::new(), Vec::new());
+    for (i, observe) in spec.observe.iter().enumerate() {
+        let place = i.to_string();
+        let fault = |message| ModelError::new(&["observe", &place, "output"], message);
+        observables.push(equations.find(&observe.output).map_err(fault)?);
+        let column = (observe.column.as_str(), &["observe", &place, "column"][..]);
+        let sigma = (&observe.sigma, &["observe", &place, "sigma"][..]);
+        likelihoods.push(Independent::new(&Expr::variable(PREDICTION), column, observe.noise, sigma, &table, &[PREDICTION])?);
+    }
+    let fingerprint = fingerprint(spec, &code, &table, settings.t0);
+    Ok(Box::new(Ode { code, equations, settings, times, observables, likelihoods, fingerprint }))
+}
+
+/// The code, and the key it came from.
+fn code(spec: &OdeSpec, files: &Files) -> Result<(&'static str, String), ModelError> {
+    match (&spec.code, &spec.code_file) {
+        (Some(code), None) => Ok(("code", code.clone())),
+        (None, Some(path)) => match files.get(path) {
+            Some(Loaded::Text(code)) => Ok(("code_file", code.clone())),
+            _ => Err(ModelError::new(&["code_file"], format!("no text was read from \"{path}\""))),
+        },
+        (None, None) => Err(ModelError::new(&[], "the equations are missing").help("give code = \"\"\"...\"\"\" or code_file = \"model.diffsl\"")),
+        (Some(_), Some(_)) => Err(ModelError::new(&["code_file"], "code and code_file are both given; one is enough")),
+    }
+}
+
+fn settings(spec: &OdeSpec, times: &[f64]) -> Result<Settings, ModelError> {
+    if let Some(row) = times.windows(2).position(|pair| pair[1] < pair[0]) {
+        let message = format!("times decrease from row {} to row {} ({} to {})", row + 1, row + 2, times[row], times[row + 1]);
+        return Err(ModelError::new(&["time"], message).help("sort the rows of the data by time"));
+    }
+    let first = times[0];
+    let t0 = spec.t0.unwrap_or(first);
+    if !(t0.is_finite() && t0 <= first) {
+        return Err(ModelError::new(&["t0"], format!("the initial time {t0} is after the first time of the data, {first}")));
+    }
+    for (key, value) in [("rtol", spec.rtol), ("atol", spec.atol)] {
+        if !(value > 1e-15 && value < 1.0) {
+            return Err(ModelError::new(&[key], format!("a tolerance between 1e-15 and 1 is expected, not {value}")));
+        }
+    }
+    if spec.max_steps == 0 {
+        return Err(ModelError::new(&["max_steps"], "at least one step is needed"));
+    }
+    Ok(Settings { method: spec.method, rtol: spec.rtol, atol: spec.atol, max_steps: spec.max_steps, t0 })
+}
+
+/// Everything that changes values.
+fn fingerprint(spec: &OdeSpec, code: &str, table: &Table, t0: f64) -> Vec<u8> {
+    let OdeSpec { time, observe, method, rtol, atol, max_steps, .. } = spec;
+    let mut bytes = format!("ode {code:?} {time:?} {observe:?} {method:?} {rtol:e} {atol:e} {max_steps} {t0:e}").into_bytes();
+    for (name, values) in &table.columns {
+        bytes.extend_from_slice(name.as_bytes());
+        push_numbers(&mut bytes, values);
+    }
+    bytes
+}
+
+impl Model for Ode {
+    fn parameters(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.likelihoods.iter().flat_map(|l| l.tape.parameters()) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    fn optional_parameters(&self) -> Vec<String> {
+        self.equations.inputs.iter().filter_map(|input| input.name.clone()).collect()
+    }
+
+    fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
+        let place = |input: &equations::Input| names.iter().position(|name| Some(name) == input.name.as_ref());
+        let mut noises = Vec::new();
+        for likelihood in &self.likelihoods {
+            let places = positions(likelihood.tape.parameters(), names)?;
+            noises.push(Noise { likelihood, run: likelihood.tape.start(), values: vec![0.0; places.len()], places });
+        }
+        Ok(Box::new(Bound {
+            ode: self,
+            solver: Solver::new(&self.code, &self.settings, self.equations.inputs.len()).map_err(EvalError::Fatal)?,
+            input_places: self.equations.inputs.iter().map(place).collect(),
+            inputs: self.equations.inputs.iter().map(|input| input.default).collect(),
+            predictions: vec![vec![0.0; self.times.len()]; self.observables.len()],
+            noises,
+        }))
+    }
+
+    fn fingerprint(&self) -> Vec<u8> {
+        self.fingerprint.clone()
+    }
+}
+
+struct Bound<'a> {
+    ode: &'a Ode,
+    solver: Solver,
+    /// Where in theta each input stands; None keeps its default.
+    input_places: Vec<Option<usize>>,
+    inputs: Vec<f64>,
+    predictions: Vec<Vec<f64>>,
+    noises: Vec<Noise<'a>>,
+}
+
+/// One observed column with its noise.
+struct Noise<'a> {
+    likelihood: &'a Independent,
+    run: Run<'a>,
+    places: Vec<usize>,
+    values: Vec<f64>,
+}
+
+impl Density for Bound<'_> {
+    fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError> {
+        for (input, place) in self.inputs.iter_mut().zip(&self.input_places) {
+            if let Some(place) = place {
+                *input = theta[*place];
+            }
+        }
+        self.solver.solve(&self.inputs, &self.ode.times, &self.ode.observables, &mut self.predictions)?;
+        let mut sum = 0.0;
+        for (noise, prediction) in self.noises.iter_mut().zip(&self.predictions) {
+            for (value, place) in noise.values.iter_mut().zip(&noise.places) {
+                *value = theta[*place];
+            }
+            noise.run.set(&noise.values);
+            sum += noise.likelihood.log_like(&mut noise.run, &[prediction], None)?;
+        }
+        Ok(sum)
+    }
+}

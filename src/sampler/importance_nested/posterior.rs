@@ -1,0 +1,171 @@
+//! What the run says at the end: weighted points, evidence, checks, and warnings in plain words.
+
+use super::estimate::{Count, Evidence, counted, mean_and_effective};
+use super::run::{Phase, Run};
+use super::tools::newest_holding;
+use crate::bound::union::log_sum;
+use crate::sampler::{Posterior, Progress, SamplerError};
+
+/// Points looked at for the occupation check.
+const OCCUPATION_POINTS: usize = 500;
+
+impl Run {
+    /// The estimate asked for, or the exploration's when there is none yet.
+    fn best_count(&self) -> Count {
+        if self.count() == Count::Fresh && !self.plan.measured { Count::All } else { self.count() }
+    }
+
+    pub fn progress(&self) -> Progress {
+        let evidence = Evidence::of(&self.ledger, self.best_count());
+        let phase = match self.phase {
+            Phase::Exploring => "exploring",
+            Phase::Sampling => "sampling",
+            Phase::Finished => "finished",
+        };
+        let fraction = match self.phase {
+            Phase::Exploring => None,
+            Phase::Sampling => Some((evidence.n_eff / self.settings.n_eff).clamp(0.0, 1.0)),
+            Phase::Finished => Some(1.0),
+        };
+        Progress {
+            phase: phase.into(),
+            fraction,
+            n_like: self.ledger.points.len() as u64,
+            n_eff: evidence.n_eff,
+            log_z: evidence.log_z,
+            log_z_err: evidence.error,
+            details: vec![("bounds".into(), self.ledger.shells.len() as f64)],
+        }
+    }
+
+    pub fn posterior(&self) -> Result<Posterior, SamplerError> {
+        let count = self.best_count();
+        let evidence = Evidence::of(&self.ledger, count);
+        if evidence.log_z == f64::NEG_INFINITY {
+            return Err(SamplerError(format!(
+                "none of the {} points evaluated has a likelihood above zero: check the model and the priors",
+                self.ledger.points.len()
+            )));
+        }
+        let mut posterior = Posterior {
+            n_dim: self.n_dim,
+            log_z: evidence.log_z,
+            log_z_err: evidence.error,
+            n_eff: evidence.n_eff,
+            n_like: self.ledger.points.len() as u64,
+            ..Posterior::default()
+        };
+        for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
+            let log_each = summary.log_volume - (summary.n as f64).ln() - evidence.log_z;
+            for id in counted(shell, count) {
+                let log_like = self.ledger.points.log_like[id as usize];
+                if log_like + log_each > f64::NEG_INFINITY {
+                    posterior.u.extend_from_slice(self.ledger.points.at(id));
+                    posterior.log_like.push(log_like);
+                    posterior.log_weight.push(log_like + log_each);
+                }
+            }
+        }
+        let norm = log_sum(&posterior.log_weight);
+        posterior.log_weight.iter_mut().for_each(|w| *w -= norm);
+        self.diagnose(&mut posterior, &evidence, count);
+        Ok(posterior)
+    }
+
+    fn diagnose(&self, posterior: &mut Posterior, evidence: &Evidence, count: Count) {
+        let halves = self.split_half(evidence, count);
+        let occupation = self.occupation(posterior);
+        let heaviest = posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
+        let explored = Evidence::of(&self.ledger, Count::Explored);
+        posterior.diagnostics = vec![
+            ("split_half_z".into(), halves),
+            ("occupation".into(), occupation),
+            ("heaviest_weight".into(), heaviest),
+            ("one_over_sqrt_n_eff".into(), evidence.n_eff.powf(-0.5)),
+            ("log_z_explored".into(), explored.log_z),
+            ("bounds".into(), self.ledger.shells.len() as f64),
+            ("rounds".into(), f64::from(self.plan.rounds)),
+        ];
+        let n_live = self.settings.n_live;
+        let mut warn = |text: String| posterior.warnings.push(text);
+        if self.phase != Phase::Finished {
+            warn("the run is not finished: these are estimates on the way".into());
+        } else if evidence.n_eff < 0.99 * self.settings.n_eff {
+            warn(format!(
+                "not converged: the effective sample size is {:.0} of {:.0} asked for; raise n_like_max, or n_live if there was no limit",
+                evidence.n_eff, self.settings.n_eff
+            ));
+        }
+        if count == Count::All && self.settings.discard_exploration {
+            warn("log Z may be biased: the run ended before enough fresh points were drawn, so the points that taught the bounds are counted".into());
+        }
+        if heaviest > 0.1 {
+            warn(format!(
+                "one point carries {:.0}% of the evidence: a narrow peak was found late or missed; raise n_live (now {n_live}) and run again",
+                100.0 * heaviest
+            ));
+        }
+        let shares = evidence.shares();
+        for (number, (summary, share)) in evidence.shells.iter().zip(&shares).enumerate() {
+            if *share > 0.05 && summary.n_eff < 20.0 {
+                warn(format!(
+                    "shell {number} holds {:.0}% of the evidence with only {:.0} effective points: raise n_live (now {n_live})",
+                    100.0 * share, summary.n_eff
+                ));
+            }
+        }
+        if halves.abs() > 4.0 {
+            warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
+        }
+        if occupation < 0.9 {
+            warn(format!(
+                "only {:.0}% of the posterior lies in every bound made on the way: early bounds missed a part that was found later; raise n_live (now {n_live})",
+                100.0 * occupation
+            ));
+        }
+        if self.rejected > 0 {
+            warn(format!("{} calls were rejected by the model and count as likelihood zero", self.rejected));
+        }
+    }
+
+    /// Difference of log Z between the odd and the even points of every shell, in its standard deviations.
+    fn split_half(&self, evidence: &Evidence, count: Count) -> f64 {
+        let shares = evidence.shares();
+        let (mut difference, mut variance) = (0.0, 0.0);
+        for ((shell, summary), share) in self.ledger.shells.iter().zip(&evidence.shells).zip(shares) {
+            if summary.n < 4 || share == 0.0 {
+                continue;
+            }
+            let log_like = |start: usize| counted(shell, count).skip(start).step_by(2).map(|id| self.ledger.points.log_like[id as usize]);
+            let mean = |start: usize| (mean_and_effective(log_like(start)).1 - summary.log_mean).exp();
+            difference += share * (mean(0) - mean(1));
+            variance += share * share * 4.0 * summary.mean_variance();
+        }
+        if variance > 0.0 { difference / variance.sqrt() } else { 0.0 }
+    }
+
+    /// Share of the posterior that lies in the bound that holds least of it, among bounds older than each point's shell.
+    fn occupation(&self, posterior: &Posterior) -> f64 {
+        let n = posterior.log_weight.len();
+        // Systematic resampling at fixed steps.
+        let (mut chosen, mut total) = (Vec::new(), 0.0);
+        for at in 0..n {
+            total += posterior.log_weight[at].exp();
+            while (chosen.len() as f64 + 0.5) < total * OCCUPATION_POINTS as f64 {
+                chosen.push(at);
+            }
+        }
+        let d = self.n_dim;
+        let u: Vec<f64> = chosen.iter().flat_map(|at| posterior.u[at * d..(at + 1) * d].iter().copied()).collect();
+        let regions: Vec<_> = self.ledger.shells.iter().rev().map(|s| s.region.clone()).collect();
+        let home: Vec<usize> = newest_holding(&regions, &u, d).iter().map(|h| h.map_or(0, |back| self.ledger.newest() - back as usize)).collect();
+        let mut least: f64 = 1.0;
+        for (number, shell) in self.ledger.shells.iter().enumerate().skip(1) {
+            let mut held = vec![false; home.len()];
+            shell.region.contains(&u, &mut held);
+            let missing = home.iter().zip(&held).filter(|(home, held)| **home > number && !**held).count();
+            least = least.min(1.0 - missing as f64 / home.len().max(1) as f64);
+        }
+        least
+    }
+}

@@ -1,0 +1,185 @@
+//! Sampling: how many fresh points every shell gets, in a few planned rounds.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::estimate::{Count, Summary};
+use super::run::{Mail, Run, Step};
+use super::wire::DrawFor;
+
+/// Least number of fresh points of a shell: fewer cannot show what the shell hides.
+const FLOOR: u64 = 32;
+/// The first round aims at this share of n_eff; what it finds corrects the plan of the second.
+const FIRST_ROUND: f64 = 0.5;
+/// Points drawn for the volume of a shell, per point evaluated: drawing is cheap.
+const SURPLUS: f64 = 2.0;
+const BLOCK_TRIES: u32 = 2048;
+/// Tries after which a shell without a point is taken as empty, and after which any shell must do with what it has.
+const EMPTY: u64 = 200_000;
+const HOPELESS: u64 = 20_000_000;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// Shell and number of points still to be filled.
+    queue: VecDeque<(u32, u64)>,
+    /// Points that every shell was given so far, filled or queued.
+    given: Vec<u64>,
+    pub rounds: u32,
+    /// The first round was filled completely.
+    pub measured: bool,
+}
+
+/// What the plan knows of a shell.
+struct Known {
+    z: f64,
+    /// Effective number of points per point.
+    efficiency: f64,
+    have: f64,
+    floor: f64,
+}
+
+impl Run {
+    /// Fills a batch by the plan; a short one at its end.
+    pub fn fill_sampling(&mut self, mail: &mut Mail) -> Step {
+        let mut batch = self.filling.take().unwrap_or_default();
+        batch.sampling = true;
+        while batch.len() < self.settings.n_batch {
+            let Some((shell, left)) = self.plan.queue.front().copied() else {
+                if self.plan_round(mail) { continue } else { break }
+            };
+            let queue = &mut self.ledger.shells[shell as usize].queue;
+            if let Some((u, _)) = queue.points.pop_front() {
+                batch.u.extend(u);
+                batch.from.push(shell);
+                self.plan.queue[0].1 -= 1;
+                if left == 1 {
+                    self.plan.queue.pop_front();
+                }
+            } else if queue.issued == queue.consumed {
+                if !self.draw_more(shell as usize, left, mail) {
+                    self.plan.given[shell as usize] -= left;
+                    self.plan.queue.pop_front();
+                }
+            } else if !self.ledger.shells[shell as usize].consume(true) {
+                self.filling = Some(batch);
+                return Step::Waits;
+            }
+        }
+        if batch.len() == 0 {
+            return Step::Nothing;
+        }
+        self.filling = Some(batch);
+        Step::Done
+    }
+
+    /// All blocks asked for are counted before the end: what they hold may not depend on when filling was done.
+    pub fn drained(&mut self) -> bool {
+        self.ledger.shells.iter_mut().all(|shell| {
+            while shell.queue.issued > shell.queue.consumed && shell.consume(true) {}
+            shell.queue.issued == shell.queue.consumed
+        })
+    }
+
+    /// Gives points to shells until the target is met by what is known; false when there is nothing to give.
+    fn plan_round(&mut self, mail: &mut Mail) -> bool {
+        self.plan.given.resize(self.ledger.shells.len(), 0);
+        self.plan.measured |= self.plan.rounds > 0;
+        let target = self.settings.n_eff * if self.plan.rounds == 0 { FIRST_ROUND } else { 1.0 };
+        let known: Vec<Known> = (0..self.ledger.shells.len()).map(|k| self.know(k)).collect();
+        let wanted = allocate(&known, target);
+        let extra: Vec<u64> = wanted.iter().zip(&known).map(|(w, k)| (w - k.have).max(0.0).ceil() as u64).collect();
+        let total: u64 = extra.iter().sum();
+        let have: f64 = known.iter().map(|k| k.have).sum();
+        let least = if self.batches.is_empty() { 1.0 } else { (0.01 * have).max(self.settings.n_batch as f64) };
+        if (total as f64) < least {
+            return false;
+        }
+        self.plan.rounds += 1;
+        for (number, extra) in extra.iter().enumerate().rev().filter(|(_, extra)| **extra > 0) {
+            self.plan.given[number] += extra;
+            self.plan.queue.push_back((number as u32, *extra));
+            self.draw_more(number, *extra, mail);
+        }
+        true
+    }
+
+    fn know(&self, number: usize) -> Known {
+        let shell = &self.ledger.shells[number];
+        let all = Summary::of(&self.ledger, shell, Count::All);
+        let volume = if shell.fresh_hits >= 100 { Count::Fresh } else { Count::Explored };
+        let log_volume = Summary::of(&self.ledger, shell, volume).log_volume;
+        let reference = self.ledger.points.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let z = if all.n == 0 { 0.0 } else { (log_volume + all.log_mean - reference).exp() };
+        let counted = if self.settings.discard_exploration { 0 } else { shell.members.len() };
+        Known {
+            z,
+            efficiency: (all.n_eff + 1.0) / (all.n as f64 + 1.0),
+            have: (counted as u64 + self.plan.given[number]) as f64,
+            floor: if self.plan.rounds == 0 { FLOOR.max(self.settings.n_shell as u64) as f64 } else { 0.0 },
+        }
+    }
+
+    /// Asks for blocks that should bring `count` points and a surplus; false when the shell is empty or hopeless.
+    fn draw_more(&mut self, number: usize, count: u64, mail: &mut Mail) -> bool {
+        let shell = &self.ledger.shells[number];
+        if (shell.fresh_hits == 0 && shell.fresh_tries >= EMPTY) || shell.fresh_tries >= HOPELESS {
+            return false;
+        }
+        let share = if shell.fresh_hits >= 20 {
+            shell.fresh_hits as f64 / shell.fresh_tries as f64
+        } else {
+            let bound = (shell.inside + 1) as f64 / (shell.tries + 1) as f64;
+            bound * (shell.members.len() as f64 + 0.5) / (shell.draws as f64 + 1.0)
+        };
+        let mut tries = SURPLUS * count as f64 / share;
+        if tries > EMPTY as f64 {
+            tries = (tries / SURPLUS * 1.1).max(EMPTY as f64);
+        }
+        if shell.fresh_hits == 0 {
+            tries = tries.min(EMPTY as f64);
+        }
+        let blocks = (tries / f64::from(BLOCK_TRIES)).ceil().min(2000.0) as u64;
+        (0..blocks).for_each(|_| self.ask_for_block(number, BLOCK_TRIES, DrawFor::Sampling, mail));
+        true
+    }
+}
+
+/// Least numbers of points, not below what shells have, for an effective sample size of `target`:
+/// n_i = max(have_i, floor_i, c Z_i / sqrt(efficiency_i)) (Neyman 1934).
+fn allocate(known: &[Known], target: f64) -> Vec<f64> {
+    let z: f64 = known.iter().map(|k| k.z).sum();
+    let at = |c: f64| known.iter().map(move |k| k.have.max(k.floor).max(c * k.z / z / k.efficiency.sqrt()));
+    let reached = |c: f64| {
+        let inverse: f64 = at(c).zip(known).map(|(n, k)| if k.z > 0.0 { (k.z / z).powi(2) / (k.efficiency * n) } else { 0.0 }).sum();
+        inverse * target <= 1.0
+    };
+    if z.is_nan() || z <= 0.0 || reached(0.0) {
+        return at(0.0).map(|n| if n.is_nan() { 0.0 } else { n }).collect();
+    }
+    let (mut low, mut high) = (0.0, target);
+    while !reached(high) {
+        high *= 2.0;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if reached(middle) { high = middle } else { low = middle }
+    }
+    at(high).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_go_where_evidence_is_and_likelihood_is_uneven() {
+        let shell = |z, efficiency| Known { z, efficiency, have: 0.0, floor: 10.0 };
+        let given = allocate(&[shell(0.0, 1.0), shell(0.5, 1.0), shell(0.5, 0.25)], 1000.0);
+        assert_eq!(given[0], 10.0);
+        assert!((given[2] / given[1] - 2.0).abs() < 1e-6);
+        // n_eff = (sum Z)^2 / sum(Z^2 / (efficiency n)) is met exactly.
+        let inverse = 0.25 / given[1] + 0.25 / (0.25 * given[2]);
+        assert!((inverse * 1000.0 - 1.0).abs() < 1e-6);
+    }
+}
