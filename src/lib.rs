@@ -18,3 +18,4 @@ pub mod session;
 pub mod stats;
 pub mod task;
 pub mod world;
+pub mod cli { pub mod info; }

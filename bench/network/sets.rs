@@ -49,6 +49,7 @@ fn read(bytes: &[u8]) -> Set {
 }
 
 /// What a score is worth as a bound.
+#[derive(Clone, Copy, Default)]
 pub struct Quality {
     /// Part of the accepted points that are above the threshold: useful calls.
     pub precision: f64,
@@ -56,23 +57,42 @@ pub struct Quality {
     pub recall: f64,
     /// Precision where it equals recall, whatever the threshold: the score alone.
     pub even: f64,
+    /// Precision and recall when as many training points are accepted as there are above the threshold.
+    pub count: [f64; 2],
+    /// Precision and recall when 98% of the training points above the threshold are accepted.
+    pub keep: [f64; 2],
 }
 
-/// Accepts at nautilus's threshold: the cubic fit of score to target at the lowest target above one half.
+/// `precision` and `recall` accept at nautilus's threshold: the cubic fit of score to target at the lowest target above
+/// one half.
 pub fn quality(set: &Set, trained: &[f32], held: &[f32]) -> Quality {
     let lowest = set.y.iter().copied().filter(|&y| y > 0.5).fold(1.0, f32::min);
-    let threshold = cubic(&set.y, trained, f64::from(lowest)) - 1e-9;
+    let [precision, recall] = accepted(set, held, (cubic(&set.y, trained, f64::from(lowest)) - 1e-9) as f32);
     let above = set.held_above.iter().filter(|&&v| v).count();
-    let chosen = held.iter().filter(|&&s| f64::from(s) > threshold).count();
-    let hit = held.iter().zip(&set.held_above).filter(|&(&s, &a)| a && f64::from(s) > threshold).count();
-    let mut order: Vec<usize> = (0..held.len()).collect();
-    order.sort_by(|&a, &b| held[b].total_cmp(&held[a]));
-    let best = order[..above].iter().filter(|&&i| set.held_above[i]).count();
+    let even = accepted(set, held, ranked(held.to_vec(), above))[0];
+    let wanted = set.y.iter().filter(|&&y| y > 0.5).count();
+    let best: Vec<f32> = trained.iter().zip(&set.y).filter(|(_, y)| **y > 0.5).map(|(s, _)| *s).collect();
     Quality {
-        precision: hit as f64 / chosen.max(1) as f64,
-        recall: hit as f64 / above.max(1) as f64,
-        even: best as f64 / above.max(1) as f64,
+        precision,
+        recall,
+        even,
+        count: accepted(set, held, ranked(trained.to_vec(), wanted)),
+        keep: accepted(set, held, ranked(best, wanted * 98 / 100)),
     }
+}
+
+/// The score that `count` of `scores` exceed.
+fn ranked(mut scores: Vec<f32>, count: usize) -> f32 {
+    scores.sort_by(|a, b| b.total_cmp(a));
+    scores.get(count).copied().unwrap_or(f32::NEG_INFINITY)
+}
+
+/// Precision and recall when held-out points above `threshold` are accepted.
+fn accepted(set: &Set, held: &[f32], threshold: f32) -> [f64; 2] {
+    let above = set.held_above.iter().filter(|&&v| v).count();
+    let chosen = held.iter().filter(|&&s| s > threshold).count();
+    let hit = held.iter().zip(&set.held_above).filter(|&(&s, &a)| a && s > threshold).count();
+    [hit as f64 / chosen.max(1) as f64, hit as f64 / above.max(1) as f64]
 }
 
 /// Value at `at` of the least-squares cubic through (x, y).

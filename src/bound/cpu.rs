@@ -69,7 +69,7 @@ pub(crate) use compiled_per_cpu;
 /// # Safety
 /// Of all methods: the CPU has the instructions of the type, and pointers are good for sixteen numbers. Call them only
 /// from functions compiled for that CPU, or each becomes a call.
-pub trait Lanes: Copy {
+pub(super) trait Lanes: Copy {
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn store(self, to: *mut f32);

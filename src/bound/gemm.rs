@@ -7,16 +7,16 @@
 use super::cpu::Lanes;
 
 /// Lanes of the unit all widths are padded to: one AVX-512 register, two of AVX2.
-pub const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// `width` rounded up to whole lanes.
-pub const fn padded(width: usize) -> usize {
+pub(super) const fn padded(width: usize) -> usize {
     width.div_ceil(LANES) * LANES
 }
 
 /// What happens to a finished element before it is stored.
 #[derive(Clone, Copy)]
-pub enum Finish<'a> {
+pub(super) enum Finish<'a> {
     Keep,
     /// max(0, v).
     Relu,
@@ -26,7 +26,7 @@ pub enum Finish<'a> {
 
 /// The left matrix of a product: element (row, inner) is `data[row * row_step + inner * inner_step]`.
 #[derive(Clone, Copy)]
-pub struct Left<'a> {
+pub(super) struct Left<'a> {
     pub data: &'a [f32],
     pub row_step: usize,
     pub inner_step: usize,
@@ -35,7 +35,7 @@ pub struct Left<'a> {
 /// Shape of a product: `out` is rows x columns, the sum runs over `inner`. `columns` is the stride of both
 /// `right` and `out`, and a multiple of [`LANES`].
 #[derive(Clone, Copy)]
-pub struct Shape {
+pub(super) struct Shape {
     pub rows: usize,
     pub inner: usize,
     pub columns: usize,
@@ -48,8 +48,13 @@ pub struct Shape {
 /// # Panics
 /// When a slice is too short for `shape`, or `columns` is not a multiple of [`LANES`].
 #[inline(always)]
-pub fn product<V: Lanes, const ROWS: usize, const WIDE: usize>(
-    shape: Shape, left: Left, right: &[f32], bias: Option<&[f32]>, finish: Finish, out: &mut [f32],
+pub(super) fn product<V: Lanes, const ROWS: usize, const WIDE: usize>(
+    shape: Shape,
+    left: Left,
+    right: &[f32],
+    bias: Option<&[f32]>,
+    finish: Finish,
+    out: &mut [f32],
 ) {
     check(shape, left, right, bias, finish, out);
     let job = Job { shape, left, right, bias, finish };
@@ -176,7 +181,7 @@ unsafe fn tile<V: Lanes, const R: usize, const W: usize>(job: &Job, row: usize, 
 /// # Panics
 /// When `b` is shorter than `a`.
 #[inline(always)]
-pub fn dot<V: Lanes>(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot<V: Lanes>(a: &[f32], b: &[f32]) -> f32 {
     assert!(a.len() <= b.len() && a.len().is_multiple_of(LANES));
     let mut sums = [0f32; LANES];
     // SAFETY: all reads end before a.len() <= b.len(); the write fills `sums`.
@@ -195,4 +200,47 @@ pub fn dot<V: Lanes>(a: &[f32], b: &[f32]) -> f32 {
         half /= 2;
     }
     sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, step: f32) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * step).sin()).collect()
+    }
+
+    #[test]
+    fn a_product_is_the_chain_of_fused_multiply_adds_of_each_element() {
+        for (rows, inner, columns) in [(1, 1, 16), (3, 7, 48), (8, 5, 64), (15, 20, 112), (2, 0, 32)] {
+            let (left, right) = (numbers(rows * inner, 0.7), numbers(inner * columns, 0.3));
+            let (bias, mask) = (numbers(columns, 1.1), numbers(rows * columns, 2.3));
+            let mut out = vec![f32::NAN; rows * columns];
+            let by_row = Left { data: &left, row_step: inner, inner_step: 1 };
+            let shape = Shape { rows, inner, columns };
+            product::<[f32; LANES], 8, 3>(shape, by_row, &right, Some(&bias), Finish::Mask(&mask), &mut out);
+            for (at, got) in out.iter().enumerate() {
+                let (row, column) = (at / columns, at % columns);
+                let chain = (0..inner).fold(bias[column], |sum, k| left[row * inner + k].mul_add(right[k * columns + column], sum));
+                assert_eq!(*got, if mask[at] > 0.0 { chain } else { 0.0 }, "{rows} x {inner} x {columns} at {row}, {column}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_left_matrix_may_be_read_by_columns() {
+        let (left, right) = (numbers(5 * 3, 0.9), numbers(5 * 16, 0.2));
+        let mut out = vec![0f32; 3 * 16];
+        let by_column = Left { data: &left, row_step: 1, inner_step: 3 };
+        product::<[f32; LANES], 4, 1>(Shape { rows: 3, inner: 5, columns: 16 }, by_column, &right, None, Finish::Relu, &mut out);
+        let chain = (0..5).fold(0f32, |sum, k| left[k * 3 + 2].mul_add(right[k * 16 + 4], sum));
+        assert_eq!(out[2 * 16 + 4], chain.max(0.0));
+    }
+
+    #[test]
+    #[should_panic(expected = "shorter than its shape")]
+    fn a_matrix_that_is_too_short_is_refused() {
+        let left = Left { data: &[1.0; 4], row_step: 2, inner_step: 1 };
+        product::<[f32; LANES], 4, 1>(Shape { rows: 2, inner: 3, columns: 16 }, left, &[0.0; 48], None, Finish::Keep, &mut [0.0; 32]);
+    }
 }

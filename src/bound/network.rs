@@ -145,7 +145,11 @@ fn score_body<V: Lanes, const ROWS: usize, const WIDE: usize>(network: &Network,
 /// ReLU(biases + rows * weights) of one layer.
 #[inline(always)]
 pub(super) fn forward<V: Lanes, const ROWS: usize, const WIDE: usize>(
-    values: &[f32], layer: &Layer, rows: usize, left: Left, out: &mut [f32],
+    values: &[f32],
+    layer: &Layer,
+    rows: usize,
+    left: Left,
+    out: &mut [f32],
 ) {
     let shape = Shape { rows, inner: layer.inputs, columns: padded(layer.units) };
     let bias = Some(&values[layer.biases.clone()]);

@@ -26,7 +26,7 @@ pub struct TrainSettings {
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        TrainSettings { hidden: vec![64, 32, 16], batch: 64, steps: 800, rate: 1e-2, hold: 0.25 }
+        TrainSettings { hidden: vec![32, 16, 16], batch: 64, steps: 3200, rate: 0.02, hold: 0.5 }
     }
 }
 
@@ -35,14 +35,18 @@ impl Default for TrainSettings {
 ///
 /// # Panics
 /// When there are no points, no hidden layer, no batch, or `x` does not hold y.len() points of d coordinates.
-pub fn train(
-    x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>,
-) -> Network {
+pub fn train(x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>) -> Network {
     train_on(Cpu::best(), x, d, y, rng, settings, warm)
 }
 
 pub(super) fn train_on(
-    cpu: Cpu, x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>,
+    cpu: Cpu,
+    x: &[f32],
+    d: usize,
+    y: &[f32],
+    rng: &mut ChaCha8Rng,
+    settings: &TrainSettings,
+    warm: Option<&Network>,
 ) -> Network {
     assert!(!y.is_empty() && x.len() == y.len() * d, "{} numbers are not {} points of {d}", x.len(), y.len());
     assert!(settings.batch > 0 && !settings.hidden.is_empty(), "a network needs a hidden layer and a batch");

@@ -27,14 +27,20 @@ fn every_kind_of_cpu_gives_the_same_bits() {
     for (d, hidden) in [(1, vec![5]), (3, vec![20, 9]), (10, vec![50, 33, 20])] {
         let (x, y) = round_problem(333, d, 1);
         let settings = TrainSettings { steps: 15, ..settings(&hidden) };
-        let runs: Vec<(Network, Vec<f32>)> = Cpu::usable().iter().map(|&cpu| {
-            let network = train_on(cpu, &x, d, &y, &mut rng(2), &settings, None);
-            let mut out = vec![0f32; y.len()];
-            network.predict_on(cpu, &x, &mut out);
-            (network, out)
-        }).collect();
+        let runs: Vec<(Network, Vec<f32>)> = Cpu::usable()
+            .iter()
+            .map(|&cpu| {
+                let network = train_on(cpu, &x, d, &y, &mut rng(2), &settings, None);
+                let mut out = vec![0f32; y.len()];
+                network.predict_on(cpu, &x, &mut out);
+                (network, out)
+            })
+            .collect();
         for run in &runs {
-            assert_eq!(run.0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), runs[0].0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            assert_eq!(
+                run.0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+                runs[0].0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            );
             assert_eq!(run.1.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), runs[0].1.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
         }
     }
@@ -115,4 +121,23 @@ fn a_warm_start_begins_where_the_last_network_stopped() {
     assert_eq!(train(&x, 2, &y, &mut rng(14), &none, Some(&first)), first);
     let other_shape = TrainSettings { steps: 0, ..settings(&[8]) };
     assert_ne!(train(&x, 2, &y, &mut rng(14), &other_shape, Some(&first)).widths, first.widths);
+}
+
+#[test]
+fn few_points_and_equal_scores_give_finite_networks() {
+    for n in [1, 2, 70] {
+        let (x, _) = round_problem(n, 2, 15);
+        let network = train(&x, 2, &vec![0.5; n], &mut rng(16), &settings(&[16, 8]), None);
+        let mut out = vec![0f32; n];
+        network.predict(&x, &mut out);
+        assert!(out.iter().all(|p| (p - 0.5).abs() < 0.05), "{n} points: {out:?}");
+    }
+}
+
+#[test]
+fn a_network_comes_back_from_the_wire_as_it_was() {
+    let (x, y) = round_problem(50, 4, 17);
+    let network = train(&x, 4, &y, &mut rng(18), &TrainSettings { steps: 9, ..settings(&[7]) }, None);
+    let bytes = postcard::to_stdvec(&network).expect("bytes");
+    assert_eq!(postcard::from_bytes::<Network>(&bytes).expect("a network"), network);
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod run;
+pub mod schema;
 pub mod summary;
 
 use clap::{Args, Parser, Subcommand};
@@ -68,6 +69,6 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Summary(_)) => 0,
+        Some(Command::Summary(args)) => summary::run(&args),
     }
 }

@@ -48,7 +48,7 @@ fn fit(world: &mut World, args: &RunArgs) -> Result<(), Stop> {
     let threads = threads(world, args, &job);
     let crowding = crowding(world, threads);
     let desk = match world.enter() {
-        Role::Root(root) => open(&root, args, &job, crowding).map(Some).map_err(output_error),
+        Role::Root(root) => open(&root, args, &job, crowding).map(Some).map_err(|e| e.report()),
         Role::Worker(_) => Ok(None),
     };
     let mut desk = agree(world, exit::STORAGE, desk)?;
@@ -64,7 +64,7 @@ fn fit(world: &mut World, args: &RunArgs) -> Result<(), Stop> {
     let written = match (world.enter(), desk, effort) {
         (Role::Root(root), Some(desk), Some(effort)) => {
             let facts = facts(&root, &package, &job, threads, &effort, &desk, startup_s, wall_s);
-            close(&root, desk, &fit, &effort, &facts).map_err(output_error)
+            close(&root, desk, &fit, &effort, &facts).map_err(|e| e.report())
         }
         _ => Ok(()),
     };
@@ -168,11 +168,4 @@ impl Stop {
 
 fn job_error(error: JobError) -> String {
     error.report(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-}
-
-fn output_error(error: OutputError) -> String {
-    match &error.help {
-        Some(help) => format!("error: {error}\n  help: {help}"),
-        None => format!("error: {error}"),
-    }
 }

@@ -189,21 +189,21 @@ fn check_derived_names(
 
 /// Every name the model needs must be there, and every parameter must be of use.
 fn check_use(tree: &Node, model: &dyn Model, space: &Space, problems: &mut Vec<Problem>) {
-    let needed = model.parameters();
+    let (needed, taken) = (model.parameters(), [model.parameters(), model.optional_parameters()].concat());
     let names: Vec<&str> = space.names().iter().map(String::as_str).collect();
+    let is_free = |name: &&str| !names.contains(name);
+    let near = |name: &str, among: &[&str]| suggest(name, among).filter(|help| help.starts_with("did"));
     let section = tree.at(&["parameters"]).or(tree.at(&["model"])).unwrap_or(tree);
-    for name in needed.iter().filter(|name| !names.contains(&name.as_str())) {
-        let spare: Vec<&str> = names.iter().copied().filter(|n| !needed.iter().any(|m| m == n)).collect();
-        let near = suggest(name, &spare).filter(|help| help.starts_with("did"));
-        let help = near.unwrap_or_else(|| format!("add `{name}` to [parameters], with a prior or a number"));
+    for name in needed.iter().map(String::as_str).filter(is_free) {
+        let spare: Vec<&str> = names.iter().copied().filter(|n| !taken.iter().any(|m| m == n)).collect();
+        let help = near(name, &spare).unwrap_or_else(|| format!("add `{name}` to [parameters], with a prior or a number"));
         let problem = Problem::at(&section.key, format!("the model needs a parameter `{name}`, which is not among [parameters]"));
         problems.push(problem.label(format!("no `{name}`")).help(help));
     }
     let read = space.names_read();
-    for name in names.iter().filter(|name| !needed.iter().chain(&read).any(|used| used == *name)) {
-        let missing: Vec<&str> = needed.iter().map(String::as_str).filter(|n| !names.contains(n)).collect();
-        let near = suggest(name, &missing).filter(|help| help.starts_with("did"));
-        let help = near.unwrap_or_else(|| format!("the model's parameters are {}", needed.join(", ")));
+    for name in names.iter().filter(|name| !taken.iter().chain(&read).any(|used| used == *name)) {
+        let open: Vec<&str> = taken.iter().map(String::as_str).filter(is_free).collect();
+        let help = near(name, &open).unwrap_or_else(|| format!("the model's parameters are {}", taken.join(", ")));
         let message = format!("the parameter `{name}` is not used: not by the model, a tie or a derived quantity");
         problems.push(Problem::at(&key(tree, &["parameters", name]), message).label("of no use").help(help));
     }

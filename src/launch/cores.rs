@@ -4,7 +4,7 @@ use super::Env;
 use std::path::{Path, PathBuf};
 
 /// Cores granted, and every limit that was found, in the order looked at.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Cores {
     pub granted: usize,
     /// (what says so, how many).

@@ -5,6 +5,7 @@
 
 pub mod cores;
 pub mod mismatch;
+pub mod seats;
 mod intel;
 mod mpich;
 mod openmpi;

@@ -79,6 +79,14 @@ impl OutputError {
         OutputError { help: Some(help.into()), ..self }
     }
 
+    /// For people: what happened, and what to do.
+    pub fn report(&self) -> String {
+        match &self.help {
+            Some(help) => format!("error: {self}\n  help: {help}"),
+            None => format!("error: {self}"),
+        }
+    }
+
     /// "cannot write run/result.h5: no space left on device".
     pub(crate) fn cannot(verb: &str, path: &std::path::Path, cause: impl std::fmt::Display) -> OutputError {
         OutputError::new(format!("cannot {verb} {}: {cause}", path.display()))

@@ -14,6 +14,7 @@ pub(crate) mod patience;
 mod solo;
 
 use crate::launch::mismatch::{self, Library, Refusal};
+use crate::launch::seats::{self, Seat};
 use crate::launch::{self, Env, Launch};
 use link::{Link, Tag};
 use std::fmt;
@@ -203,6 +204,14 @@ impl World {
         // Nobody goes on before all is received: a later message cannot be taken for one of these.
         self.link.minimum(0);
         all
+    }
+
+    /// Collective: on the root the places of all ranks in rank order, on the others nothing. Each rank says
+    /// how many threads it will evaluate with.
+    pub fn seats(&mut self, threads: usize) -> Vec<Seat> {
+        let mine = postcard::to_stdvec(&seats::here(threads)).expect("plain data can be encoded");
+        let all = self.gather_bytes(mine);
+        all.iter().map(|bytes| postcard::from_bytes(bytes).expect("ranks run the same build of fitjob")).collect()
     }
 
     /// Ends all ranks at once, with `code` as far as the launcher passes it on. For what cannot be agreed.
