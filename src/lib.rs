@@ -18,4 +18,3 @@ pub mod session;
 pub mod stats;
 pub mod task;
 pub mod world;
-pub mod cli { pub mod info; }

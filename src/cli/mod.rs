@@ -1,9 +1,12 @@
 //! The command line: one file a command.
 
+pub mod check;
+pub mod info;
 pub mod run;
 pub mod schema;
 pub mod summary;
 
+use crate::world::World;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -36,8 +39,14 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Validate a job, evaluate prior draws, report the time a call takes
+    Check(check::CheckArgs),
+    /// Say what this process sees: launcher, MPI, HDF5, cores, features
+    Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
+    /// Print the JSON schema of the job file
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +78,15 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Info) => info(),
         Some(Command::Summary(args)) => summary::run(&args),
+        Some(Command::Schema) => schema::run(),
     }
+}
+
+fn info() -> i32 {
+    let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+    info::run(&mut world);
+    exit::DONE
 }

@@ -57,7 +57,7 @@ impl JsonSchema for Prior {
         let mut schema = PriorSpec::json_schema(generator);
         let kinds = schema.get_mut("oneOf").and_then(Value::as_array_mut).into_iter().flatten();
         for (kind, (own, others)) in kinds.zip(KINDS) {
-            kind["properties"]["prior"] = json!({ "enum": [&[*own], *others].concat() });
+            kind["properties"]["prior"] = json!({ "enum": ([&[*own], *others].concat()) });
         }
         schema
     }
