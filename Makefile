@@ -14,6 +14,7 @@ export MPI
 
 run: install-deps build
 	@scripts/run $(JOB) $(ARGS)
+run: export RANKS := $(RANKS)
 
 build:
 	@scripts/build
@@ -35,7 +36,8 @@ scaling: build
 scaling: export RANKS := $(RANKS)
 
 bench: build
-	@for script in bench/*/run.sh; do [ $$script = bench/scaling/run.sh ] || { echo "== $$script"; bash $$script; } || exit 1; done
+	@scripts/bench
+bench: export RANKS := $(RANKS)
 
 lint:
 	cargo fmt --check
