@@ -16,6 +16,8 @@ pub struct Desk<'s> {
     bench: Bench<'s>,
     hands: Hands,
     inline: Vec<Done>,
+    /// Work that is with the threads.
+    with_hands: usize,
     /// Running average of seconds a point; nothing is known at first, and a point may take hours.
     per_point: f64,
     /// Running average of the share of that time in which the processor worked.
@@ -26,7 +28,7 @@ impl<'s> Desk<'s> {
     pub fn new(site: &'s Site, threads: usize, bell: Bell) -> Desk<'s> {
         // Computations yield to points where ranks share cores.
         let hands = Hands::new(site, threads, 5, bell);
-        Desk { bench: Bench::new(site), hands, inline: Vec::new(), per_point: f64::INFINITY, cpu_share: 1.0 }
+        Desk { bench: Bench::new(site), hands, inline: Vec::new(), with_hands: 0, per_point: f64::INFINITY, cpu_share: 1.0 }
     }
 
     /// Seconds that a point takes, as far as is known.
@@ -48,6 +50,7 @@ impl<'s> Desk<'s> {
             spent += self.block(&mut ticket, points.by_ref().take(n));
         }
         if points.len() > 0 {
+            self.with_hands += points.len();
             self.hands.evaluate((ticket..).zip(points).map(|(ticket, u)| Point { ticket, u: u.to_vec() }));
         }
     }
@@ -71,13 +74,18 @@ impl<'s> Desk<'s> {
     }
 
     pub fn compute(&mut self, computation: Computation) {
+        self.with_hands += 1;
         self.hands.compute(computation);
     }
 
     /// What is finished by now.
     pub fn done(&mut self) -> Vec<Done> {
         let mut all = std::mem::take(&mut self.inline);
-        all.extend(self.hands.done());
+        if self.with_hands > 0 {
+            let done = self.hands.done();
+            self.with_hands -= done.len();
+            all.extend(done);
+        }
         for item in &all {
             if let Done::Point { seconds, cpu, .. } = item {
                 let (seconds, cpu) = (*seconds as f64, *cpu as f64);

@@ -14,7 +14,7 @@ pub struct Patience {
 }
 
 /// Waits that usually end within this time are worth yielding for.
-const SOON: Duration = Duration::from_micros(300);
+const SOON: Duration = Duration::from_millis(1);
 const SHORTEST: Duration = Duration::from_micros(20);
 /// No sleep is longer: the most a message can lie unnoticed.
 const LONGEST: Duration = Duration::from_millis(2);
