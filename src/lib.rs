@@ -1,9 +1,20 @@
 //! fitjob: Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 
 pub mod bound;
+pub mod cli;
 pub mod data;
+pub mod driver;
+pub mod exec;
 pub mod expr;
+pub mod fit;
+pub mod job;
+pub mod launch;
 pub mod model;
+pub mod output;
+pub mod prior;
 pub mod random;
 pub mod sampler;
+pub mod session;
+pub mod stats;
 pub mod task;
+pub mod world;

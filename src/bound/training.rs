@@ -4,9 +4,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::cpu::{Cpu, compiled_per_cpu};
+use super::cpu::{Cpu, Lanes, compiled_per_cpu};
 use super::gemm::{Finish, LANES, Left, Shape, dot, padded, product};
-use super::network::{Layer, Network, forward, layout};
+use super::network::{Layer, Network, featurise, forward, layout, n_features};
 
 /// How a network is shaped and trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,19 +16,17 @@ pub struct TrainSettings {
     pub hidden: Vec<usize>,
     /// Points a step.
     pub batch: usize,
-    /// Passes over all points.
-    pub epochs: usize,
+    /// Steps in all, whatever the number of points: the cost of a network is known beforehand.
+    pub steps: usize,
     /// Adam's rate at the start.
     pub rate: f32,
     /// Part of the steps before the rate starts to fall, linearly, to zero.
     pub hold: f32,
-    /// Stop after more than this many epochs without a lower loss; 0: never, the epochs alone decide.
-    pub patience: usize,
 }
 
 impl Default for TrainSettings {
     fn default() -> Self {
-        TrainSettings { hidden: vec![100, 50, 20], batch: 128, epochs: 20, rate: 1e-2, hold: 0.25, patience: 0 }
+        TrainSettings { hidden: vec![32, 32, 16], batch: 64, steps: 3200, rate: 0.02, hold: 0.5 }
     }
 }
 
@@ -37,38 +35,37 @@ impl Default for TrainSettings {
 ///
 /// # Panics
 /// When there are no points, no hidden layer, no batch, or `x` does not hold y.len() points of d coordinates.
-pub fn train(
-    x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>,
-) -> Network {
+pub fn train(x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>) -> Network {
     train_on(Cpu::best(), x, d, y, rng, settings, warm)
 }
 
 pub(super) fn train_on(
-    cpu: Cpu, x: &[f32], d: usize, y: &[f32], rng: &mut ChaCha8Rng, settings: &TrainSettings, warm: Option<&Network>,
+    cpu: Cpu,
+    x: &[f32],
+    d: usize,
+    y: &[f32],
+    rng: &mut ChaCha8Rng,
+    settings: &TrainSettings,
+    warm: Option<&Network>,
 ) -> Network {
     assert!(!y.is_empty() && x.len() == y.len() * d, "{} numbers are not {} points of {d}", x.len(), y.len());
     assert!(settings.batch > 0 && !settings.hidden.is_empty(), "a network needs a hidden layer and a batch");
+    let mut features = vec![0f32; y.len() * n_features(d)];
+    featurise(x, d, &mut features);
     let cold = Network::random(d, &settings.hidden, rng);
     let network = match warm {
         Some(warm) if warm.widths == cold.widths => warm.clone(),
         _ => cold,
     };
     let mut trainer = Trainer::new(network, settings.batch.min(y.len()));
-    let steps = (settings.epochs * y.len().div_ceil(settings.batch)) as f32;
     let mut order: Vec<u32> = (0..y.len() as u32).collect();
-    let (mut best, mut waited, mut done) = (f64::INFINITY, 0, 0);
-    for _ in 0..settings.epochs {
+    let mut done = 0;
+    while done < settings.steps {
         shuffle(&mut order, rng);
-        let mut loss = 0.0;
-        for batch in order.chunks(settings.batch) {
-            let left = (1.0 - done as f32 / steps) / (1.0 - settings.hold);
-            loss += trainer.step_on(cpu, x, y, batch, settings.rate * left.min(1.0));
+        for batch in order.chunks(settings.batch).take(settings.steps - done) {
+            let left = (settings.steps - done) as f32 / settings.steps as f32;
+            trainer.step_on(cpu, &features, y, batch, settings.rate * (left / (1.0 - settings.hold)).min(1.0));
             done += 1;
-        }
-        waited = if loss < best { 0 } else { waited + 1 };
-        best = best.min(loss);
-        if settings.patience > 0 && waited > settings.patience {
-            break;
         }
     }
     trainer.network
@@ -93,9 +90,9 @@ struct Trainer {
     square: Vec<f32>,
     /// 0.9^t and 0.999^t, by repeated products: no power function, no differing last bits.
     decay: [f64; 2],
-    /// The batch's points, then each layer's outputs: batch x padded units.
+    /// The batch's features, then each layer's outputs: batch x padded units.
     outputs: Vec<Vec<f32>>,
-    /// Derivative of the loss by each layer's outputs before ReLU; same shapes, none for the points.
+    /// Derivative of the loss by each layer's outputs before ReLU; same shapes, none for the features.
     slopes: Vec<Vec<f32>>,
     /// Derivative of the loss by the network's output, a number a point.
     errors: Vec<f32>,
@@ -107,7 +104,7 @@ impl Trainer {
     fn new(network: Network, batch: usize) -> Trainer {
         let (layers, last) = layout(&network.widths);
         let zeros = vec![0f32; network.values.len()];
-        let points = std::iter::once(vec![0f32; batch * network.d()]);
+        let points = std::iter::once(vec![0f32; batch * network.widths[0]]);
         let slopes: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0f32; batch * padded(layer.units)]).collect();
         Trainer {
             last,
@@ -124,31 +121,30 @@ impl Trainer {
         }
     }
 
-    fn step_on(&mut self, cpu: Cpu, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
+    fn step_on(&mut self, cpu: Cpu, x: &[f32], y: &[f32], batch: &[u32], rate: f32) {
         self.decay = [self.decay[0] * 0.9, self.decay[1] * 0.999];
         let corrected = f64::from(rate) * (1.0 - self.decay[1]).sqrt() / (1.0 - self.decay[0]);
-        step(cpu, self, x, y, batch, corrected as f32)
+        step(cpu, self, x, y, batch, corrected as f32);
     }
 }
 
 compiled_per_cpu! {
-    /// One step of Adam on the points `batch`; returns the sum of squared errors before it.
-    fn step(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64, by step_body
+    /// One step of Adam on the points `batch` of features `x`.
+    fn step(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32), by step_body
 }
 
 #[inline(always)]
-fn step_body<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) -> f64 {
-    let loss = pass_forward::<ROWS, WIDE>(trainer, x, y, batch);
-    pass_back::<ROWS, WIDE>(trainer, batch.len());
+fn step_body<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32], rate: f32) {
+    pass_forward::<V, ROWS, WIDE>(trainer, x, y, batch);
+    pass_back::<V, ROWS, WIDE>(trainer, batch.len());
     adam(&mut trainer.network.values, &trainer.gradient, &mut trainer.mean, &mut trainer.square, rate);
-    loss
 }
 
-/// Fills `outputs` and `errors`; returns the sum of squared errors.
+/// Fills `outputs` and `errors`.
 #[inline(always)]
-fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) -> f64 {
+fn pass_forward<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: &[f32], y: &[f32], batch: &[u32]) {
     let Trainer { network, layers, last, outputs, errors, .. } = trainer;
-    let d = network.d();
+    let d = network.widths[0];
     for (row, &i) in outputs[0].chunks_exact_mut(d).zip(batch) {
         row.copy_from_slice(&x[i as usize * d..(i as usize + 1) * d]);
     }
@@ -156,23 +152,20 @@ fn pass_forward<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, x: 
         let (below, above) = outputs.split_at_mut(depth + 1);
         let row_step = if depth == 0 { d } else { padded(layer.inputs) };
         let left = Left { data: &below[depth], row_step, inner_step: 1 };
-        forward::<ROWS, WIDE>(&network.values, layer, batch.len(), left, &mut above[0]);
+        forward::<V, ROWS, WIDE>(&network.values, layer, batch.len(), left, &mut above[0]);
     }
     let bias = network.values.len() - LANES;
     let weights = &network.values[*last..bias];
-    let mut loss = 0.0;
     let rows = outputs[layers.len()].chunks_exact(weights.len());
     for ((row, error), &i) in rows.zip(errors.iter_mut()).zip(batch) {
-        let miss = dot(row, weights) + network.values[bias] - y[i as usize];
-        loss += f64::from(miss) * f64::from(miss);
+        let miss = dot::<V>(row, weights) + network.values[bias] - y[i as usize];
         *error = miss / batch.len() as f32;
     }
-    loss
 }
 
 /// Fills `gradient` from `outputs` and `errors`.
 #[inline(always)]
-fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch: usize) {
+fn pass_back<V: Lanes, const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch: usize) {
     let Trainer { network, layers, last, gradient, outputs, slopes, errors, transposed, .. } = trainer;
     let bias = network.values.len() - LANES;
     let (depth, columns) = (layers.len(), bias - *last);
@@ -180,11 +173,11 @@ fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch:
     gradient[bias] = errors.iter().sum();
     let sum = Left { data: errors, row_step: 0, inner_step: 1 };
     let shape = Shape { rows: 1, inner: batch, columns };
-    product::<ROWS, WIDE>(shape, sum, &outputs[depth], None, Finish::Keep, &mut gradient[*last..bias]);
+    product::<V, ROWS, WIDE>(shape, sum, &outputs[depth], None, Finish::Keep, &mut gradient[*last..bias]);
     let each = Left { data: errors, row_step: 1, inner_step: 0 };
     let shape = Shape { rows: batch, inner: 1, columns };
     let mask = Finish::Mask(&outputs[depth]);
-    product::<ROWS, WIDE>(shape, each, &network.values[*last..bias], None, mask, &mut slopes[depth - 1]);
+    product::<V, ROWS, WIDE>(shape, each, &network.values[*last..bias], None, mask, &mut slopes[depth - 1]);
 
     for depth in (0..depth).rev() {
         let layer = &layers[depth];
@@ -192,16 +185,16 @@ fn pass_back<const ROWS: usize, const WIDE: usize>(trainer: &mut Trainer, batch:
         let below = if depth == 0 { layer.inputs } else { padded(layer.inputs) };
         let points = Left { data: &outputs[depth], row_step: 1, inner_step: below };
         let shape = Shape { rows: layer.inputs, inner: batch, columns };
-        product::<ROWS, WIDE>(shape, points, &slopes[depth], None, Finish::Keep, &mut gradient[layer.weights.clone()]);
+        product::<V, ROWS, WIDE>(shape, points, &slopes[depth], None, Finish::Keep, &mut gradient[layer.weights.clone()]);
         let ones = Left { data: &[1.0], row_step: 0, inner_step: 0 };
         let shape = Shape { rows: 1, inner: batch, columns };
-        product::<ROWS, WIDE>(shape, ones, &slopes[depth], None, Finish::Keep, &mut gradient[layer.biases.clone()]);
+        product::<V, ROWS, WIDE>(shape, ones, &slopes[depth], None, Finish::Keep, &mut gradient[layer.biases.clone()]);
         if depth > 0 {
             transpose(&network.values[layer.weights.clone()], layer, transposed);
             let (lower, upper) = slopes.split_at_mut(depth);
             let left = Left { data: &upper[0], row_step: columns, inner_step: 1 };
             let shape = Shape { rows: batch, inner: layer.units, columns: below };
-            product::<ROWS, WIDE>(shape, left, transposed, None, Finish::Mask(&outputs[depth]), &mut lower[depth - 1]);
+            product::<V, ROWS, WIDE>(shape, left, transposed, None, Finish::Mask(&outputs[depth]), &mut lower[depth - 1]);
         }
     }
 }
@@ -219,14 +212,19 @@ fn transpose(weights: &[f32], layer: &Layer, out: &mut [f32]) {
 }
 
 /// Adam's update with beta 0.9 and 0.999, epsilon 1e-8; `rate` already holds the corrections for the first steps.
+///
+/// Moments of units that are off shrink towards zero: below 1e-30 they are zero, since arithmetic on denormal numbers
+/// costs a hundred times as much.
 #[inline(always)]
 fn adam(values: &mut [f32], gradient: &[f32], mean: &mut [f32], square: &mut [f32], rate: f32) {
     let (values, gradient) = (values.as_chunks_mut::<LANES>().0, gradient.as_chunks::<LANES>().0);
     let (mean, square) = (mean.as_chunks_mut::<LANES>().0, square.as_chunks_mut::<LANES>().0);
     for (((value, g), m), v) in values.iter_mut().zip(gradient).zip(mean).zip(square) {
         for lane in 0..LANES {
-            m[lane] = 0.1f32.mul_add(g[lane], 0.9 * m[lane]);
-            v[lane] = (0.001 * g[lane]).mul_add(g[lane], 0.999 * v[lane]);
+            let moved = 0.1f32.mul_add(g[lane], 0.9 * m[lane]);
+            m[lane] = if moved.abs() < 1e-30 { 0.0 } else { moved };
+            let spread = (0.001 * g[lane]).mul_add(g[lane], 0.999 * v[lane]);
+            v[lane] = if spread < 1e-30 { 0.0 } else { spread };
             value[lane] -= rate * m[lane] / (v[lane].sqrt() + 1e-8);
         }
     }

@@ -26,15 +26,21 @@ fn settings(hidden: &[usize]) -> TrainSettings {
 fn every_kind_of_cpu_gives_the_same_bits() {
     for (d, hidden) in [(1, vec![5]), (3, vec![20, 9]), (10, vec![50, 33, 20])] {
         let (x, y) = round_problem(333, d, 1);
-        let settings = TrainSettings { epochs: 3, ..settings(&hidden) };
-        let runs: Vec<(Network, Vec<f32>)> = Cpu::usable().iter().map(|&cpu| {
-            let network = train_on(cpu, &x, d, &y, &mut rng(2), &settings, None);
-            let mut out = vec![0f32; y.len()];
-            network.predict_on(cpu, &x, &mut out);
-            (network, out)
-        }).collect();
+        let settings = TrainSettings { steps: 15, ..settings(&hidden) };
+        let runs: Vec<(Network, Vec<f32>)> = Cpu::usable()
+            .iter()
+            .map(|&cpu| {
+                let network = train_on(cpu, &x, d, &y, &mut rng(2), &settings, None);
+                let mut out = vec![0f32; y.len()];
+                network.predict_on(cpu, &x, &mut out);
+                (network, out)
+            })
+            .collect();
         for run in &runs {
-            assert_eq!(run.0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), runs[0].0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            assert_eq!(
+                run.0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+                runs[0].0.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+            );
             assert_eq!(run.1.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), runs[0].1.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
         }
     }
@@ -43,7 +49,7 @@ fn every_kind_of_cpu_gives_the_same_bits() {
 #[test]
 fn a_score_does_not_depend_on_the_points_beside_it() {
     let (x, y) = round_problem(301, 5, 3);
-    let network = train(&x, 5, &y, &mut rng(4), &TrainSettings { epochs: 2, ..settings(&[24, 10]) }, None);
+    let network = train(&x, 5, &y, &mut rng(4), &TrainSettings { steps: 10, ..settings(&[24, 10]) }, None);
     let mut whole = vec![0f32; y.len()];
     network.predict(&x, &mut whole);
     for size in [1, 2, 7, 64, 100] {
@@ -61,7 +67,9 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let batch: Vec<u32> = (0..40).collect();
     let network = Network::random(3, &[10, 17, 5], &mut rng(6));
     let mut trainer = Trainer::new(network.clone(), 40);
-    step(Cpu::best(), &mut trainer, &x, &y, &batch, 0.0);
+    let mut features = vec![0f32; 40 * n_features(3)];
+    featurise(&x, 3, &mut features);
+    step(Cpu::best(), &mut trainer, &features, &y, &batch, 0.0);
     let loss = |at: usize, shift: f32| {
         let mut moved = network.clone();
         moved.values[at] += shift;
@@ -84,7 +92,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
 #[test]
 fn padding_stays_zero() {
     let (x, y) = round_problem(100, 2, 7);
-    let network = train(&x, 2, &y, &mut rng(8), &TrainSettings { epochs: 2, ..settings(&[5, 3]) }, None);
+    let network = train(&x, 2, &y, &mut rng(8), &TrainSettings { steps: 10, ..settings(&[5, 3]) }, None);
     let (layers, last) = layout(&network.widths);
     for layer in &layers {
         for row in network.values[layer.weights.start..layer.biases.end].chunks(LANES) {
@@ -109,8 +117,27 @@ fn it_learns_a_round_region() {
 fn a_warm_start_begins_where_the_last_network_stopped() {
     let (x, y) = round_problem(500, 2, 12);
     let first = train(&x, 2, &y, &mut rng(13), &settings(&[16]), None);
-    let none = TrainSettings { epochs: 0, ..settings(&[16]) };
+    let none = TrainSettings { steps: 0, ..settings(&[16]) };
     assert_eq!(train(&x, 2, &y, &mut rng(14), &none, Some(&first)), first);
-    let other_shape = TrainSettings { epochs: 0, ..settings(&[8]) };
+    let other_shape = TrainSettings { steps: 0, ..settings(&[8]) };
     assert_ne!(train(&x, 2, &y, &mut rng(14), &other_shape, Some(&first)).widths, first.widths);
+}
+
+#[test]
+fn few_points_and_equal_scores_give_finite_networks() {
+    for n in [1, 2, 70] {
+        let (x, _) = round_problem(n, 2, 15);
+        let network = train(&x, 2, &vec![0.5; n], &mut rng(16), &settings(&[16, 8]), None);
+        let mut out = vec![0f32; n];
+        network.predict(&x, &mut out);
+        assert!(out.iter().all(|p| (p - 0.5).abs() < 0.05), "{n} points: {out:?}");
+    }
+}
+
+#[test]
+fn a_network_comes_back_from_the_wire_as_it_was() {
+    let (x, y) = round_problem(50, 4, 17);
+    let network = train(&x, 4, &y, &mut rng(18), &TrainSettings { steps: 9, ..settings(&[7]) }, None);
+    let bytes = postcard::to_stdvec(&network).expect("bytes");
+    assert_eq!(postcard::from_bytes::<Network>(&bytes).expect("a network"), network);
 }

@@ -75,3 +75,38 @@ fn contents(file: &hdf5::File) -> Option<String> {
     let names = file.member_names().ok()?;
     Some(format!("its root holds: {}", names.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::data::{read_matrix, read_table};
+
+    #[test]
+    fn tables_and_matrices_are_read_from_groups_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d.h5");
+        {
+            let file = hdf5::File::create(&path).unwrap();
+            let group = file.create_group("runs/first").unwrap();
+            group.new_dataset_builder().with_data(&[1.0f32, 2.5]).create("x").unwrap();
+            group.new_dataset_builder().with_data(&[3i32, 4]).create("n").unwrap();
+            group.new_dataset_builder().with_data(&ndarray::arr2(&[[2.0, 0.5], [0.5, 1.0]])).create("c").unwrap();
+            file.new_dataset_builder().with_data(&[1.0, f64::NAN]).create("y").unwrap();
+        }
+        let inside = |tail: &str| std::path::PathBuf::from(format!("{}{tail}", path.display()));
+        let table = read_table(&inside(":/runs/first")).unwrap();
+        assert_eq!(table.column("x").unwrap(), [1.0, 2.5]);
+        assert_eq!(table.column("n").unwrap(), [3.0, 4.0]);
+        let matrix = read_matrix(&inside(":/runs/first/c")).unwrap();
+        assert_eq!(matrix.columns[1].1, [0.5, 1.0]);
+        assert!(read_table(&inside("")).unwrap_err().to_string().contains("row 2 of 2: the value is NaN"));
+        assert!(read_table(&inside(":/nothing")).unwrap_err().to_string().contains("no group `/nothing`"));
+        assert!(read_matrix(&inside("")).unwrap_err().to_string().contains("0 2-D datasets"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_and_not_a_panic() {
+        for name in ["nowhere.h5", "nowhere.h5:/g", "nowhere.csv"] {
+            assert!(read_table(std::path::Path::new(name)).is_err());
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! `kind = "curve"`: a formula over columns of data, with independent or correlated noise.
 
-use super::noise::{Independent, log_jacobian, observed, residual};
+use super::noise::{Independent, LN_2PI, check_prediction, log_jacobian, observed, residual};
 use super::spec::table_of;
-use super::{CurveSpec, Density, Files, Model, ModelError, positions};
+use super::{CurveSpec, Density, Files, Model, ModelError, Noise, positions};
 use crate::data::Table;
 use crate::expr::{Expr, Run, Tape};
 use crate::task::EvalError;
@@ -21,8 +21,9 @@ enum Likelihood {
 
 /// Multivariate normal residuals.
 struct Correlated {
-    /// One output: the residual.
+    /// Outputs: the residual, the prediction.
     tape: Tape,
+    noise: Noise,
     factor: Cholesky<f64, Dyn>,
     /// -ln det(2 pi C) / 2, and for log-normal noise the Jacobian.
     constant: f64,
@@ -87,16 +88,18 @@ impl Correlated {
             ModelError::new(&["covariance"], "the matrix is not positive definite (its Cholesky factor does not exist)").help(help)
         })?;
         let log_det: f64 = factor.l_dirty().diagonal().iter().map(|v| 2.0 * libm::log(*v)).sum();
-        let constant = -0.5 * (log_det + n as f64 * std::f64::consts::TAU.ln()) + log_jacobian(y, spec.noise);
-        let tape = Tape::new(&[&residual(&spec.y, formula, spec.noise)], table, &[]).map_err(|e| ModelError::expression(&["formula"], e))?;
-        Ok(Correlated { tape, factor, constant })
+        let constant = -0.5 * (log_det + n as f64 * LN_2PI) + log_jacobian(y, spec.noise);
+        let tape = Tape::new(&[&residual(&spec.y, formula, spec.noise), formula], table, &[]);
+        let tape = tape.map_err(|e| ModelError::expression(&["formula"], e))?;
+        Ok(Correlated { tape, noise: spec.noise, factor, constant })
     }
 
     /// -r' C^-1 r / 2 + constant; its slope by the residuals is -C^-1 r, which goes backward through the tape.
-    fn log_like(&self, run: &mut Run, gradient: Option<&mut [f64]>) -> f64 {
+    fn log_like(&self, run: &mut Run, gradient: Option<&mut [f64]>) -> Result<f64, EvalError> {
         let mut residuals = DVector::zeros(self.tape.rows());
         for rows in self.tape.blocks() {
             run.forward(rows.clone(), &[]);
+            check_prediction(run.output(1), rows.start, self.noise)?;
             residuals.as_mut_slice()[rows].copy_from_slice(run.output(0));
         }
         let weighted = self.factor.solve(&residuals);
@@ -109,7 +112,7 @@ impl Correlated {
             }
             run.gradient(gradient);
         }
-        -0.5 * residuals.dot(&weighted) + self.constant
+        Ok(-0.5 * residuals.dot(&weighted) + self.constant)
     }
 }
 
@@ -169,7 +172,7 @@ impl Bound<'_> {
         let gradient = with_gradient.then_some(&mut self.slopes[..]);
         match &self.curve.likelihood {
             Likelihood::Independent(it) => it.log_like(&mut self.run, &[], gradient),
-            Likelihood::Correlated(it) => Ok(it.log_like(&mut self.run, gradient)),
+            Likelihood::Correlated(it) => it.log_like(&mut self.run, gradient),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::data::Table;
 use crate::expr::{Expr, Fn1, Fn2, Run, Tape, nearest, tree_sum};
 use crate::task::EvalError;
 
-const LN_2PI: f64 = 1.8378770664093453;
+pub(super) const LN_2PI: f64 = 1.8378770664093453;
 
 /// The likelihood of one column of data under a prediction with independent noise.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Independent {
     constant: f64,
 }
 
-/// Why a row has no density.
+/// The outputs of the tape.
 const TERM: usize = 0;
 const PREDICTION: usize = 1;
 const SIGMA: usize = 2;
@@ -71,17 +71,25 @@ impl Independent {
 
     /// A density that is not finite is impossible for a reason that can be told, or else a value to pass on.
     fn explain(&self, run: &Run, start: usize) -> Result<(), EvalError> {
-        for (k, (model, sigma)) in run.output(PREDICTION).iter().zip(run.output(SIGMA)).enumerate() {
-            let row = start + k + 1;
+        for (k, sigma) in run.output(SIGMA).iter().enumerate() {
             if sigma.is_nan() || *sigma <= 0.0 {
-                return Err(EvalError::Reject(format!("sigma is {sigma} at row {row} of the data: it must be positive")));
-            }
-            if self.noise == Noise::LogNormal && *model <= 0.0 {
-                let why = "log-normal noise needs a positive one";
-                return Err(EvalError::Reject(format!("the prediction is {model} at row {row} of the data: {why}")));
+                let row = start + k + 1;
+                return Err(EvalError::Reject(format!("sigma is {sigma:e} at row {row} of the data: it must be positive")));
             }
         }
-        Ok(())
+        check_prediction(run.output(PREDICTION), start, self.noise)
+    }
+}
+
+/// Log-normal noise is about a positive prediction. `start` is the row of the data where these begin.
+pub(super) fn check_prediction(predictions: &[f64], start: usize, noise: Noise) -> Result<(), EvalError> {
+    match predictions.iter().position(|m| *m <= 0.0) {
+        Some(k) if noise == Noise::LogNormal => {
+            let (model, row) = (predictions[k], start + k + 1);
+            let why = "log-normal noise needs a positive one";
+            Err(EvalError::Reject(format!("the prediction is {model:e} at row {row} of the data: {why}")))
+        }
+        _ => Ok(()),
     }
 }
 

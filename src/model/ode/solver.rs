@@ -153,7 +153,7 @@ fn walk<'p>(mut stepper: impl OdeSolverMethod<'p, Equations>, max_steps: usize, 
     let start = stepper.state().t;
     let mut state = stepper.state().y.clone();
     let mut output = problem.eqn.out().map(|out| NalgebraVec::zeros(out.nout(), *problem.eqn.context()));
-    sheet.fill(start, &mut |_| Ok(()), &mut state, &mut output, problem)?;
+    sheet.fill(start, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
     let Some(&end) = sheet.times.last().filter(|end| **end > start) else {
         return Ok(());
     };
@@ -166,7 +166,7 @@ fn walk<'p>(mut stepper: impl OdeSolverMethod<'p, Equations>, max_steps: usize, 
             return Err(format!("the solution is not finite beyond t = {reached}"));
         }
         reached = now;
-        let mut at = |(t, state): (f64, &mut NalgebraVec<f64>)| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
+        let mut at = |t: f64, state: &mut NalgebraVec<f64>| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
         sheet.fill(reached, &mut at, &mut state, &mut output, problem)?;
         match stop {
             OdeSolverStopReason::InternalTimestep => {}
@@ -176,6 +176,9 @@ fn walk<'p>(mut stepper: impl OdeSolverMethod<'p, Equations>, max_steps: usize, 
     }
     Err(format!("{max_steps} steps bring the solver to t = {reached} of {end} only (max_steps)"))
 }
+
+/// Sets the state to that of a time.
+type SetState<'s> = dyn FnMut(f64, &mut NalgebraVec<f64>) -> Result<(), String> + 's;
 
 /// The predictions that are wanted, filled in from the first row on.
 struct Sheet<'a> {
@@ -190,13 +193,13 @@ impl Sheet<'_> {
     fn fill(
         &mut self,
         reached: f64,
-        at: &mut dyn FnMut((f64, &mut NalgebraVec<f64>)) -> Result<(), String>,
+        at: &mut SetState,
         state: &mut NalgebraVec<f64>,
         output: &mut Option<NalgebraVec<f64>>,
         problem: &Problem,
     ) -> Result<(), String> {
         while let Some(&time) = self.times.get(self.row).filter(|t| **t <= reached) {
-            at((time, state))?;
+            at(time, state)?;
             if let (Some(out), Some(output)) = (problem.eqn.out(), output.as_mut()) {
                 out.call_inplace(state, time, output);
             }

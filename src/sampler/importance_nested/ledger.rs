@@ -43,6 +43,7 @@ pub struct Shell {
     pub build: u64,
     /// Under which it is published.
     pub key: u64,
+    #[serde(with = "super::wire::counted")]
     pub region: Rc<Region>,
     /// Threshold of log L that the bound was taught.
     pub l_min: f64,

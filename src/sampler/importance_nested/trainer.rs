@@ -50,6 +50,7 @@ enum Stage {
 pub struct Probe {
     pub build: u64,
     pub key: u64,
+    #[serde(with = "super::wire::counted")]
     pub region: Rc<Region>,
     pub blocks: Vec<Block>,
     issued: u64,

@@ -88,3 +88,18 @@ impl From<SamplerError> for EvalError {
         EvalError::Fatal(error.0)
     }
 }
+
+/// A reference-counted value in the saved state: written whole (serde's own feature for this would rebuild half of
+/// the dependencies).
+pub mod counted {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::rc::Rc;
+
+    pub fn serialize<T: Serialize, S: Serializer>(value: &Rc<T>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().serialize(to)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Rc<T>, D::Error> {
+        T::deserialize(from).map(Rc::new)
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line: one file a command.
+
+pub mod check;
+mod desk;
+pub mod info;
+pub mod run;
+pub mod schema;
+pub mod summary;
+
+use crate::world::World;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// How a process ends. Documented in README.md; scripts rely on the numbers.
+pub mod exit {
+    pub const DONE: i32 = 0;
+    /// Usage or job file.
+    pub const JOB: i32 = 2;
+    /// The model failed.
+    pub const MODEL: i32 = 3;
+    /// Launch or MPI mismatch, or a lost rank.
+    pub const LAUNCH: i32 = 4;
+    /// Files could not be read or written.
+    pub const STORAGE: i32 = 5;
+}
+
+/// Bayesian fits on one core or ten thousand, from one binary, with the same answer.
+///
+/// Without a command, runs a job: JOB, else ./fit.toml, else the lynx and hare example.
+#[derive(Debug, Parser)]
+#[command(name = "fitjob", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job (the default command)
+    Run(RunArgs),
+    /// Validate a job, evaluate prior draws, report the time a call takes
+    Check(check::CheckArgs),
+    /// Say what this process sees: launcher, MPI, HDF5, cores, features
+    Info,
+    /// Print the result of a run
+    Summary(summary::SummaryArgs),
+    /// Print the JSON schema of the job file
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Job file (TOML or JSON); default: ./fit.toml, else the built-in lynx and hare fit
+    #[arg(value_name = "JOB")]
+    pub job: Option<PathBuf>,
+    /// Run directory [default: the job file's name with .run, in the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace the results of an earlier run in the run directory
+    #[arg(long)]
+    pub force: bool,
+    /// Threads that evaluate on this machine, or in each rank under MPI
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub ncores: Option<u32>,
+    /// Seed of every random choice (overrides the job file)
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Override a key of the job file, e.g. --set sampler.n_live=1000 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Does what the command line asks for, and gives the exit code.
+pub fn main() -> i32 {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
+    let cli = Cli::parse();
+    match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Info) => info(),
+        Some(Command::Summary(args)) => summary::run(&args),
+        Some(Command::Schema) => schema::run(),
+    }
+}
+
+fn info() -> i32 {
+    let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+    info::run(&mut world);
+    exit::DONE
+}

@@ -1,0 +1,104 @@
+//! A rank's own way of evaluating its share: cheap points at once on the main thread, dear ones on threads,
+//! so that the main thread can go on talking to the other ranks.
+
+use super::Site;
+use super::bench::Bench;
+use super::hands::{Computation, Done, Hands, Point};
+use crate::world::patience::Bell;
+use std::time::Instant;
+
+/// The main thread may be away from its messages for this many seconds.
+const INLINE: f64 = 300e-6;
+/// Points timed together on the main thread.
+const BLOCK: usize = 16;
+
+pub struct Desk<'s> {
+    bench: Bench<'s>,
+    hands: Hands,
+    inline: Vec<Done>,
+    /// Work that is with the threads.
+    with_hands: usize,
+    /// Running average of seconds a point; nothing is known at first, and a point may take hours.
+    per_point: f64,
+    /// Running average of the share of that time in which the processor worked.
+    cpu_share: f64,
+}
+
+impl<'s> Desk<'s> {
+    pub fn new(site: &'s Site, threads: usize, bell: Bell) -> Desk<'s> {
+        // Computations yield to points where ranks share cores.
+        let hands = Hands::new(site, threads, 5, bell);
+        Desk { bench: Bench::new(site), hands, inline: Vec::new(), with_hands: 0, per_point: f64::INFINITY, cpu_share: 1.0 }
+    }
+
+    /// Seconds that a point takes, as far as is known.
+    pub fn per_point(&self) -> f64 {
+        self.per_point
+    }
+
+    /// 1 where points keep a core busy, 0 where they sleep or wait.
+    pub fn cpu_share(&self) -> f64 {
+        self.cpu_share
+    }
+
+    /// Starts on the points, whose tickets count up from `first_ticket`; what comes of them is given by
+    /// [`Desk::done`].
+    pub fn evaluate<'p>(&mut self, first_ticket: u64, mut points: impl ExactSizeIterator<Item = &'p [f64]>) {
+        let (mut ticket, mut spent) = (first_ticket, 0.0);
+        while points.len() > 0 && spent + self.per_point * points.len() as f64 <= INLINE {
+            let n = points.len().min(BLOCK);
+            spent += self.block(&mut ticket, points.by_ref().take(n));
+        }
+        if points.len() > 0 {
+            self.with_hands += points.len();
+            self.hands.evaluate((ticket..).zip(points).map(|(ticket, u)| Point { ticket, u: u.to_vec() }));
+        }
+    }
+
+    /// Cheap points are timed together: the clock costs as much as they do. Gives the seconds taken.
+    fn block<'p>(&mut self, ticket: &mut u64, points: impl Iterator<Item = &'p [f64]>) -> f64 {
+        let (start, first) = (Instant::now(), self.inline.len());
+        for u in points {
+            let verdict = self.bench.log_like(u);
+            self.inline.push(Done::Point { ticket: *ticket, verdict, seconds: 0.0, cpu: 0.0 });
+            *ticket += 1;
+        }
+        let total = start.elapsed().as_secs_f64();
+        let each = (total / (self.inline.len() - first) as f64) as f32;
+        for done in &mut self.inline[first..] {
+            if let Done::Point { seconds, cpu, .. } = done {
+                (*seconds, *cpu) = (each, each);
+            }
+        }
+        total
+    }
+
+    pub fn compute(&mut self, computation: Computation) {
+        self.with_hands += 1;
+        self.hands.compute(computation);
+    }
+
+    /// What is finished by now.
+    pub fn done(&mut self) -> Vec<Done> {
+        let mut all = std::mem::take(&mut self.inline);
+        if self.with_hands > 0 {
+            let done = self.hands.done();
+            self.with_hands -= done.len();
+            all.extend(done);
+        }
+        for item in &all {
+            if let Done::Point { seconds, cpu, .. } = item {
+                let (seconds, cpu) = (*seconds as f64, *cpu as f64);
+                let before = if self.per_point.is_finite() { self.per_point } else { seconds };
+                self.per_point = 0.9 * before + 0.1 * seconds;
+                self.cpu_share = 0.9 * self.cpu_share + 0.1 * (cpu / seconds.max(1e-9)).min(1.0);
+            }
+        }
+        all
+    }
+
+    /// Forgets what has not been started.
+    pub fn call_off(&mut self) {
+        self.hands.call_off();
+    }
+}

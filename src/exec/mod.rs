@@ -1,0 +1,107 @@
+//! Doing tasks: on this thread, on threads of this process, or on all ranks. The answers are the same.
+
+mod bench;
+mod crew;
+mod desk;
+mod dispatch;
+mod errands;
+mod handout;
+mod hands;
+mod round;
+mod scrambled;
+mod serial;
+mod serve;
+mod tally;
+mod threads;
+mod wire;
+
+pub use crew::Crew;
+pub use dispatch::Dispatch;
+pub use scrambled::Scrambled;
+pub use serial::Serial;
+pub use serve::serve;
+pub use tally::{ExecStats, RankStats, Rejection};
+pub use threads::Threads;
+
+use crate::model::Model;
+use crate::task::{Answer, Shared, Task, Toolbox};
+use crate::world::Root;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a NaN or +infinity from the model does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnError {
+    /// Ends the job, naming rank and parameter values.
+    #[default]
+    Abort,
+    /// Counts as log L = -infinity, and is reported.
+    Reject,
+}
+
+/// How points of the unit cube become parameter values.
+pub trait Coordinates: Send + Sync {
+    /// Free parameters: the length of `u`.
+    fn n_free(&self) -> usize;
+    /// All parameters, in the order of `theta`.
+    fn names(&self) -> &[String];
+    fn transform(&self, u: &[f64], theta: &mut [f64]);
+}
+
+/// Where tasks are done: everything an evaluation needs, the same on every rank. Cheap to clone.
+#[derive(Clone)]
+pub struct Site {
+    pub space: Arc<dyn Coordinates>,
+    pub model: Arc<dyn Model>,
+    pub toolbox: fn() -> Box<dyn Toolbox>,
+    pub on_error: OnError,
+}
+
+/// Does tasks and answers them, in any order. Points that the model rejects come back as log L = -infinity
+/// and are counted in [`ExecStats`]; anything worse ends the run as an [`ExecError`].
+pub trait Evaluator {
+    /// Makes objects known that later tasks need.
+    fn publish(&mut self, shared: Vec<Shared>) -> Result<(), ExecError>;
+    /// Forgets objects, once submitted tasks that need them are done.
+    fn retire(&mut self, keys: &[u64]);
+    fn submit(&mut self, tasks: Vec<Task>) -> Result<(), ExecError>;
+    /// Waits until at least one answer is there; empty only if nothing is outstanding.
+    fn collect(&mut self) -> Result<Vec<Answer>, ExecError>;
+    /// Points that can be evaluated at the same time.
+    fn lanes(&self) -> usize;
+    fn stats(&self) -> ExecStats;
+}
+
+/// Why the work cannot go on. After the first one every call gives it again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecError {
+    pub rank: usize,
+    /// Name and value of every parameter, where a point failed.
+    pub point: Vec<(String, f64)>,
+    pub cause: String,
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.point.is_empty() {
+            return write!(f, "rank {}: {}", self.rank, self.cause);
+        }
+        let values: Vec<String> = self.point.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+        write!(f, "rank {}: the model failed at {}: {}", self.rank, values.join(", "), self.cause)
+    }
+}
+
+impl std::error::Error for ExecError {}
+
+/// The evaluator for this run: all ranks, or the threads of the only one, or just this thread.
+pub fn evaluator<'r>(root: &'r Root, site: &'r Site, threads: usize, dispatch: Dispatch) -> Box<dyn Evaluator + 'r> {
+    match (root.ranks(), threads) {
+        (1, 0 | 1) => Box::new(Serial::new(site)),
+        (1, n) => Box::new(Threads::new(site, n)),
+        (_, n) => Box::new(Crew::new(root, site, n).with_dispatch(dispatch)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

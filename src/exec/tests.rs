@@ -1,0 +1,254 @@
+//! Every evaluator gives the same answers, and every failure ends all ranks.
+
+use super::*;
+use crate::model::Density;
+use crate::task::{EvalError, TaskId, Value, Work};
+use crate::world::{Role, World};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What the model does at theta[0] below 0.1 * its number, for the tests of failures.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Panic,
+    Nan,
+    Infinity,
+    Reject,
+    SleepForLong,
+}
+
+struct Bowl {
+    /// Longest artificial delay.
+    delay: Duration,
+    fault: Fault,
+}
+
+impl Model for Bowl {
+    fn parameters(&self) -> Vec<String> {
+        vec!["a".into(), "b".into()]
+    }
+    fn bind(&self, _names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
+        Ok(Box::new(BowlDensity(self)))
+    }
+    fn fingerprint(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+struct BowlDensity<'m>(&'m Bowl);
+
+impl Density for BowlDensity<'_> {
+    fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError> {
+        std::thread::sleep(self.0.delay.mul_f64((theta[1] * 1e6).fract().abs()));
+        if theta[0] < 0.1 {
+            match self.0.fault {
+                Fault::None => {}
+                Fault::Panic => panic!("no such state"),
+                Fault::Nan => return Ok(f64::NAN),
+                Fault::Infinity => return Ok(f64::INFINITY),
+                Fault::Reject => return Err(EvalError::Reject("a is too small".into())),
+                Fault::SleepForLong => std::thread::sleep(Duration::from_secs(3600)),
+            }
+        }
+        Ok(-theta[0] * theta[0] - (theta[1] - 0.3).powi(2))
+    }
+}
+
+struct UnitCube(Vec<String>);
+
+impl Coordinates for UnitCube {
+    fn n_free(&self) -> usize {
+        2
+    }
+    fn names(&self) -> &[String] {
+        &self.0
+    }
+    fn transform(&self, u: &[f64], theta: &mut [f64]) {
+        theta.copy_from_slice(u);
+    }
+}
+
+/// Adds up the bytes of its input and its shared objects; kind 9 fails.
+struct Adder;
+
+impl Toolbox for Adder {
+    fn compute(&mut self, kind: u16, shared: &[&Shared], input: &[u8]) -> Result<Vec<u8>, EvalError> {
+        if kind == 9 {
+            return Err(EvalError::Fatal("cannot add".into()));
+        }
+        std::thread::sleep(Duration::from_millis(input[0] as u64 % 4));
+        let all = shared.iter().flat_map(|s| &s.bytes).chain(input);
+        Ok(all.map(|b| *b as u64).sum::<u64>().to_le_bytes().to_vec())
+    }
+}
+
+fn site(delay_us: u64, fault: Fault, on_error: OnError) -> Site {
+    Site {
+        space: Arc::new(UnitCube(vec!["a".into(), "b".into()])),
+        model: Arc::new(Bowl { delay: Duration::from_micros(delay_us), fault }),
+        toolbox: || Box::new(Adder),
+        on_error,
+    }
+}
+
+fn point(seq: u64) -> Task {
+    let u = vec![(seq as f64 * 0.618034).fract(), (seq as f64 * 0.754878).fract()];
+    Task { id: TaskId { lane: 0, seq }, work: Work::LogLike(u) }
+}
+
+fn computation(seq: u64, kind: u16, needs: Vec<u64>) -> Task {
+    Task { id: TaskId { lane: 1, seq }, work: Work::Compute { kind, needs, input: vec![seq as u8, 2, 3] } }
+}
+
+/// A sampler in small: a window of 48 points in batches of 16, a computation every second batch that needs
+/// the newest object, objects replaced now and then. Gives all answers by task.
+fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<BTreeMap<TaskId, Value>, ExecError> {
+    let mut answers = BTreeMap::new();
+    let (mut batch, mut expected) = (0, 0);
+    while batch < batches || answers.len() < expected {
+        while batch < batches && expected - answers.len() <= 32 {
+            let newest = batch / 4;
+            if batch % 4 == 0 {
+                evaluator.publish(vec![Shared { key: newest, bytes: vec![newest as u8; 1000] }])?;
+                if newest > 0 {
+                    evaluator.retire(&[newest - 1]);
+                }
+            }
+            let mut tasks: Vec<Task> = (16 * batch..16 * (batch + 1)).map(point).collect();
+            if batch % 2 == 0 {
+                tasks.push(computation(batch, 1, vec![newest]));
+            }
+            expected += tasks.len();
+            evaluator.submit(tasks)?;
+            batch += 1;
+        }
+        for answer in evaluator.collect()? {
+            let before = answers.insert(answer.id, answer.outcome.expect("failures are errors of the run"));
+            assert!(before.is_none(), "{:?} was answered twice", answer.id);
+        }
+    }
+    assert!(evaluator.collect()?.is_empty(), "nothing is outstanding");
+    Ok(answers)
+}
+
+type Outcome = Result<(BTreeMap<TaskId, Value>, ExecStats), ExecError>;
+
+fn on_ranks(ranks: usize, threads: usize, site: &Site, dispatch: Dispatch, batches: u64) -> Outcome {
+    let outcomes = World::loopback(ranks, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, site, threads).with_dispatch(dispatch);
+            Some(exercise(&mut crew, batches).map(|answers| (answers, crew.stats())))
+        }
+        Role::Worker(worker) => {
+            serve(&worker, site, threads).expect("workers leave in good order");
+            None
+        }
+    });
+    outcomes.into_iter().flatten().next().expect("there is a root")
+}
+
+#[test]
+fn every_evaluator_gives_the_same_answers() {
+    let site = site(300, Fault::None, OnError::Abort);
+    let serial = exercise(&mut Serial::new(&site), 20).unwrap();
+    assert_eq!(serial.len(), 330);
+    for threads in [1, 3] {
+        assert_eq!(exercise(&mut Threads::new(&site, threads), 20).unwrap(), serial);
+    }
+    assert_eq!(exercise(&mut Scrambled::new(Threads::new(&site, 2), 5), 20).unwrap(), serial);
+    for (ranks, threads) in [(1, 1), (2, 1), (3, 2), (8, 1)] {
+        for dispatch in [Dispatch::Auto, Dispatch::Static, Dispatch::Dynamic] {
+            let (answers, stats) = on_ranks(ranks, threads, &site, dispatch, 20).unwrap();
+            assert_eq!(answers, serial, "{ranks} ranks, {threads} threads, {dispatch:?}");
+            assert_eq!(stats.calls(), 320);
+            assert_eq!(stats.ranks.len(), ranks);
+        }
+    }
+}
+
+#[test]
+fn cheap_points_stay_on_the_root_unless_told_otherwise() {
+    let site = site(0, Fault::None, OnError::Abort);
+    let (answers, stats) = on_ranks(4, 1, &site, Dispatch::Static, 200).unwrap();
+    assert_eq!(answers, exercise(&mut Serial::new(&site), 200).unwrap());
+    assert!(stats.ranks.iter().all(|rank| rank.calls > 100), "{stats:?}");
+    assert!(stats.rounds >= 67);
+}
+
+#[test]
+fn rejected_points_count_as_impossible_and_are_kept_with_their_values() {
+    let rejecting = site(0, Fault::Reject, OnError::Abort);
+    let serial = exercise(&mut Serial::new(&rejecting), 20).unwrap();
+    let (answers, stats) = on_ranks(3, 1, &rejecting, Dispatch::Static, 20).unwrap();
+    assert_eq!(answers, serial);
+    let impossible = serial.values().filter(|v| **v == Value::LogLike(f64::NEG_INFINITY)).count();
+    assert_eq!(stats.rejected, impossible as u64);
+    assert!(stats.rejections.iter().all(|r| r.theta[0] < 0.1 && r.reason == "a is too small"));
+}
+
+#[test]
+fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
+    for (fault, word, dispatch) in [(Fault::Nan, "NaN", Dispatch::Static), (Fault::Infinity, "+infinity", Dispatch::Dynamic)] {
+        let (_, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), dispatch, 20).unwrap();
+        assert_eq!(stats.nan + stats.plus_infinity, stats.rejections.len() as u64);
+        assert!(stats.nan + stats.plus_infinity > 20);
+        let error = on_ranks(2, 1, &site(0, fault, OnError::Abort), Dispatch::Static, 20).unwrap_err();
+        assert!(error.cause.contains(word) && error.point[0].1 < 0.1, "{error}");
+    }
+}
+
+#[test]
+fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values() {
+    for ranks in [1, 2, 5] {
+        for delay in [0, 500] {
+            for dispatch in [Dispatch::Static, Dispatch::Dynamic] {
+                let site = site(delay, Fault::Panic, OnError::Reject);
+                let text = on_ranks(ranks, 2, &site, dispatch, 20).unwrap_err().to_string();
+                assert!(text.contains("the model failed at a = 0.0") && text.contains("no such state"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_and_serial_end_with_the_same_words() {
+    let site = site(0, Fault::Panic, OnError::Abort);
+    let serial = exercise(&mut Serial::new(&site), 20).unwrap_err();
+    assert_eq!(serial.point[0], ("a".into(), 0.0));
+    let mut threads = Threads::new(&site, 2);
+    let threaded = exercise(&mut threads, 20).unwrap_err();
+    assert_eq!(serial.cause, threaded.cause);
+    assert_eq!(threads.submit(vec![]).unwrap_err(), threaded, "the error is told again");
+}
+
+#[test]
+fn a_computation_that_fails_ends_the_run() {
+    let site = site(0, Fault::None, OnError::Abort);
+    let outcomes = World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, &site, 1);
+            crew.submit(vec![computation(0, 9, vec![])]).unwrap();
+            Some(crew.collect().unwrap_err())
+        }
+        Role::Worker(worker) => serve(&worker, &site, 1).err(),
+    });
+    let error = outcomes[0].as_ref().expect("the root is told");
+    assert!(error.cause.contains("cannot add") && error.rank > 0, "{error}");
+}
+
+#[test]
+fn a_run_can_end_while_calls_are_under_way() {
+    let site = site(0, Fault::SleepForLong, OnError::Abort);
+    let start = Instant::now();
+    World::loopback(4, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, &site, 2).with_dispatch(Dispatch::Static);
+            crew.submit((0..64).map(point).collect()).unwrap();
+            crew.submit(vec![computation(0, 1, vec![])]).unwrap();
+            assert_eq!(crew.collect().unwrap().len(), 1, "the computation does not wait for points");
+        }
+        Role::Worker(worker) => serve(&worker, &site, 2).unwrap(),
+    });
+    assert!(start.elapsed() < Duration::from_secs(1800), "nobody waits for the hour that a call takes");
+}

@@ -1,0 +1,224 @@
+//! The finished result of a run: broadcast to every rank, written by the root alone.
+
+use crate::prior::{self, Space};
+use crate::sampler::Posterior;
+use crate::stats;
+use serde::{Deserialize, Serialize};
+
+/// How a column of the result came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sampled.
+    Free,
+    /// Given by the job: the same in every sample.
+    Fixed,
+    /// Computed from other parameters, and passed to the model.
+    Tied,
+    /// Computed from parameters, and not passed to the model.
+    Derived,
+}
+
+impl Role {
+    fn of(role: &prior::Role) -> Role {
+        match role {
+            prior::Role::Free { .. } => Role::Free,
+            prior::Role::Fixed(_) => Role::Fixed,
+            prior::Role::Tied(_) => Role::Tied,
+        }
+    }
+}
+
+/// A weighted sample of the posterior in physical values, with its evidence. Every rank holds the same bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Names of all parameters (free, fixed, tied), in the order of the columns of `theta`.
+    pub names: Vec<String>,
+    /// One for each of `names`: free, fixed or tied.
+    pub roles: Vec<Role>,
+    pub derived_names: Vec<String>,
+    /// n x names, row-major: physical values.
+    pub theta: Vec<f64>,
+    /// n x derived_names, row-major.
+    pub derived: Vec<f64>,
+    /// n x n_free, row-major: the same points in the unit cube (axes in the order of the free parameters).
+    pub u: Vec<f64>,
+    /// Natural log of the likelihood, n.
+    pub log_like: Vec<f64>,
+    /// Natural log of the prior density of the free parameters, n.
+    pub log_prior: Vec<f64>,
+    /// Normalised: the sum of exp is 1.
+    pub log_weight: Vec<f64>,
+    pub log_z: f64,
+    pub log_z_err: f64,
+    /// Kish effective sample size, as the engine defines it.
+    pub n_eff: f64,
+    /// Likelihood calls of the whole run.
+    pub n_like: u64,
+    /// Row of the sample with the highest posterior density (log L + log prior).
+    pub best: usize,
+    /// In plain words.
+    pub warnings: Vec<String>,
+    /// Scalars of the engine's own, e.g. ("split_half_z", 0.4).
+    pub diagnostics: Vec<(String, f64)>,
+    /// [`digest`](Fit::digest_of) of this fit: equal digests, equal answers.
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the sampler's posterior is no usable sample: {0} (a defect of the engine, not of the job: please report it)")]
+pub struct FitError(pub String);
+
+impl Fit {
+    /// Turns the engine's sample of the unit cube into physical values. Errors when arrays disagree in length or no
+    /// sample has any weight.
+    pub fn new(posterior: Posterior, space: &Space) -> Result<Fit, FitError> {
+        let n = check(&posterior, space.free().len())?;
+        let names = space.names().to_vec();
+        let derived_names = space.derived_names().to_vec();
+        let mut theta = vec![0.0; n * names.len()];
+        let mut derived = vec![0.0; n * derived_names.len()];
+        let mut log_prior = Vec::with_capacity(n);
+        for i in 0..n {
+            let u = row(&posterior.u, i, posterior.n_dim);
+            let physical = &mut theta[i * names.len()..(i + 1) * names.len()];
+            space.transform(u, physical);
+            space.derived(physical, &mut derived[i * derived_names.len()..(i + 1) * derived_names.len()]);
+            log_prior.push(space.log_prior(physical));
+        }
+        let mut fit = Fit {
+            roles: space.parameters().iter().map(|p| Role::of(&p.role)).collect(),
+            names,
+            derived_names,
+            theta,
+            derived,
+            best: best(&posterior.log_like, &log_prior),
+            u: posterior.u,
+            log_like: posterior.log_like,
+            log_prior,
+            log_weight: posterior.log_weight,
+            log_z: posterior.log_z,
+            log_z_err: posterior.log_z_err,
+            n_eff: posterior.n_eff,
+            n_like: posterior.n_like,
+            warnings: posterior.warnings,
+            diagnostics: posterior.diagnostics,
+            digest: String::new(),
+        };
+        fit.digest = fit.digest_of();
+        let undefined = fit.undefined_columns();
+        fit.warnings.extend(undefined);
+        Ok(fit)
+    }
+
+    /// Number of weighted samples.
+    pub fn len(&self) -> usize {
+        self.log_weight.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.log_weight.is_empty()
+    }
+
+    pub fn n_free(&self) -> usize {
+        self.roles.iter().filter(|role| **role == Role::Free).count()
+    }
+
+    /// Names, roles and columns: free, fixed and tied parameters in the job's order, then derived space.
+    pub fn columns(&self) -> Vec<Column<'_>> {
+        let parameters = self.names.iter().zip(&self.roles).enumerate().map(|(j, (name, role))| Column {
+            name,
+            role: *role,
+            values: column(&self.theta, j, self.names.len()),
+        });
+        let derived = self.derived_names.iter().enumerate().map(|(j, name)| Column {
+            name,
+            role: Role::Derived,
+            values: column(&self.derived, j, self.derived_names.len()),
+        });
+        parameters.chain(derived).collect()
+    }
+
+    /// Weights that sum to 1, n.
+    pub fn weights(&self) -> Vec<f64> {
+        stats::weights(&self.log_weight)
+    }
+
+    /// n_eff for each likelihood call.
+    pub fn efficiency(&self) -> f64 {
+        self.n_eff / self.n_like as f64
+    }
+
+    /// BLAKE3 (first 128 bits, hex) over the bits of samples (theta), log weights, log L and log Z, each array led by
+    /// its length and every number little-endian.
+    pub fn digest_of(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for part in [&self.theta[..], &self.log_weight, &self.log_like, &[self.log_z]] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
+        hasher.finalize().to_hex()[..32].to_string()
+    }
+
+    /// One warning for each column that is not a number at samples that carry weight.
+    fn undefined_columns(&self) -> Vec<String> {
+        let weights = self.weights();
+        let share = |column: &Column| -> f64 {
+            column.values.iter().zip(&weights).filter(|(x, _)| x.is_nan()).map(|(_, w)| *w).sum()
+        };
+        let columns = self.columns();
+        let undefined = columns.iter().map(|c| (c.name, share(c))).filter(|(_, share)| *share > 0.0);
+        undefined
+            .map(|(name, share)| {
+                format!(
+                    "`{name}` is not a number for {:.3}% of the posterior, so it has no mean or quantiles: \
+                     check its expression",
+                    100.0 * share
+                )
+            })
+            .collect()
+    }
+}
+
+/// One quantity of a [`Fit`] over all its samples.
+pub struct Column<'a> {
+    pub name: &'a str,
+    pub role: Role,
+    pub values: Vec<f64>,
+}
+
+fn row(table: &[f64], i: usize, width: usize) -> &[f64] {
+    &table[i * width..(i + 1) * width]
+}
+
+fn column(table: &[f64], j: usize, width: usize) -> Vec<f64> {
+    table.iter().skip(j).step_by(width.max(1)).copied().collect()
+}
+
+fn check(posterior: &Posterior, n_free: usize) -> Result<usize, FitError> {
+    let n = posterior.log_weight.len();
+    let fail = |what: String| Err(FitError(what));
+    if posterior.n_dim != n_free {
+        return fail(format!("it has {} dimensions and the job {n_free} free parameters", posterior.n_dim));
+    }
+    if posterior.u.len() != n * n_free || posterior.log_like.len() != n {
+        let (u, log_like) = (posterior.u.len(), posterior.log_like.len());
+        return fail(format!("{n} weights, {log_like} log-likelihoods and {u} coordinates in {n_free} dimensions"));
+    }
+    let total: f64 = posterior.log_weight.iter().map(|w| w.exp()).sum();
+    if total.is_nan() || (total - 1.0).abs() > 1e-6 {
+        return fail(format!("the weights of its {n} samples sum to {total}, not 1"));
+    }
+    Ok(n)
+}
+
+/// Where the prior's density is infinite or undefined the likelihood alone decides.
+fn best(log_like: &[f64], log_prior: &[f64]) -> usize {
+    let density = |i: usize| match log_prior[i].is_finite() {
+        true => log_like[i] + log_prior[i],
+        false => log_like[i],
+    };
+    // The first of equals, and never a NaN.
+    (0..log_like.len()).fold(0, |best, i| if density(i) > density(best) || density(best).is_nan() { i } else { best })
+}

@@ -1,0 +1,95 @@
+//! The job written out again: overrides applied, defaults filled in, no path that depends on where it lies.
+
+use super::Source;
+use super::file::{ParameterSpec, Typed};
+use crate::model::{Files, Loaded};
+use crate::sampler::EngineSpec;
+use serde::Serialize;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Tables of at most this many numbers are written into the job itself; larger ones by absolute path.
+const INLINE: usize = 4000;
+
+/// A TOML job that asks the same question from any folder.
+/// Errors (as text): a value that TOML cannot hold.
+pub fn resolved(
+    source: &Source,
+    typed: &Typed,
+    parameters: &[(String, ParameterSpec)],
+    files: &Files,
+) -> Result<String, toml::ser::Error> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!("# Written by fitjob {version} from {}: every default is spelled out.\n", source.name);
+    text += &format!("seed = {}\n\n", typed.seed);
+    if let Some((spec, delay)) = &typed.model {
+        let mut model = table(spec)?;
+        for file in spec.files() {
+            make_portable(&mut model, file.key, &file.path, &source.base, files);
+        }
+        if let Some(delay) = delay {
+            model.insert("delay".into(), Value::try_from(delay)?);
+        }
+        text += &toml::to_string(&section("model", model))?;
+    }
+    text += "\n[parameters]\n";
+    for (name, spec) in parameters {
+        let value = match spec {
+            ParameterSpec::Fixed(value) => Value::Float(*value),
+            ParameterSpec::Tie(expr) => Value::String(format!("= {}", expr.text())),
+            ParameterSpec::Free(prior) => Value::try_from(prior)?,
+        };
+        text += &format!("{name} = {value}\n");
+    }
+    if !typed.derived.is_empty() {
+        text += "\n[derived]\n";
+        for (name, expr) in &typed.derived {
+            text += &format!("{name} = {}\n", Value::String(expr.text().into()));
+        }
+    }
+    for (name, table) in [("sampler", engine(&typed.engine)?), ("run", table(&typed.run)?), ("output", output(source, typed)?)] {
+        text += &format!("\n{}", toml::to_string(&section(name, table))?);
+    }
+    Ok(text)
+}
+
+fn table(value: &impl Serialize) -> Result<Table, toml::ser::Error> {
+    Table::try_from(value)
+}
+
+fn section(name: &str, content: Table) -> Table {
+    Table::from_iter([(name.to_string(), Value::Table(content))])
+}
+
+fn engine(engine: &EngineSpec) -> Result<Table, toml::ser::Error> {
+    let mut all = Table::from_iter([("method".to_string(), Value::String(engine.method().into()))]);
+    match engine {
+        EngineSpec::ImportanceNested(settings) => all.extend(table(settings)?),
+    }
+    Ok(all)
+}
+
+fn output(source: &Source, typed: &Typed) -> Result<Table, toml::ser::Error> {
+    let mut output = typed.output.clone();
+    output.dir = output.dir.map(|dir| source.base.join(dir));
+    table(&output)
+}
+
+/// Replaces the file that `key` names: its content where that is small, else its absolute path.
+fn make_portable(model: &mut Table, key: &str, path: &str, base: &Path, files: &Files) {
+    match files.get(path) {
+        Some(Loaded::Text(text)) if key == "code_file" => {
+            model.remove(key);
+            model.insert("code".into(), Value::String(text.clone()));
+        }
+        Some(Loaded::Table(data)) if key == "data" && data.rows() * data.columns.len() <= INLINE => {
+            let column = |(name, values): &(String, Vec<f64>)| {
+                (name.clone(), Value::Array(values.iter().map(|&v| Value::Float(v)).collect()))
+            };
+            model.insert(key.into(), Value::Table(data.columns.iter().map(column).collect()));
+        }
+        _ => {
+            model.insert(key.into(), Value::String(base.join(path).display().to_string()));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What people read at the end of a run, and from `fitjob summary`.
+
+use super::{ParameterSummary, Root, Summary, text};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+/// The end report of a run in `dir`: the answer, what it cost, where the time went, what to do next.
+pub fn report(s: &Summary, dir: &Path) -> String {
+    let shown = dir.display();
+    format!(
+        "{}\n{}{}{}\nwritten to {shown}: result.h5 (samples), summary.json, job.toml, log.jsonl\n\
+         next: fitjob summary {shown}, or in Python arviz.from_netcdf(\"{shown}/result.h5\")\n",
+        parameters(s),
+        figures(s),
+        time(s),
+        warnings(s),
+    )
+}
+
+/// What `fitjob summary` prints.
+pub fn overview(s: &Summary) -> String {
+    format!("{} with {} on {}, {}\n\n{}\n{}{}", s.job, s.method, evaluators(s), s.created_at, parameters(s), figures(s), warnings(s))
+}
+
+/// Medians with the distances to the 84 and 16% quantiles, mean, standard deviation and best sample.
+fn parameters(s: &Summary) -> String {
+    let head = ["", "median", "+ (84%)", "- (16%)", "mean", "sd", "best"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    rows.extend(s.parameters.iter().map(|(name, p)| parameter(name, p)));
+    let mut out = text::table(&rows);
+    for (name, value) in &s.fixed {
+        let _ = writeln!(out, "{name} = {:?} (fixed)", value);
+    }
+    out
+}
+
+fn parameter(name: &str, p: &ParameterSummary) -> Vec<String> {
+    let (up, down) = (p.q84 - p.q50, p.q50 - p.q16);
+    // A spread of nothing (one heavy sample) still shows its digits.
+    let scale = [up.min(down), up.max(down), p.sd].into_iter().find(|x| *x > 0.0).unwrap_or(f64::NAN);
+    let at = |x: f64| text::to_scale(x, scale);
+    vec![name.to_string(), at(p.q50), format!("+{}", at(up)), format!("-{}", at(down)), at(p.mean), at(p.sd), at(p.best)]
+}
+
+/// Evidence, sample size, calls.
+fn figures(s: &Summary) -> String {
+    let rejected = match s.rejected {
+        0 => String::new(),
+        n => format!(", {} rejected for want of a likelihood", text::count(n)),
+    };
+    let rows = [
+        ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2))),
+        ("n_eff", format!("{:.0} from {} samples", s.n_eff, text::count(s.n_samples as u64))),
+        ("calls", format!("{}, efficiency {}{rejected}", text::count(s.n_like), text::percent(s.efficiency))),
+        ("digest", format!("{} (seed {})", s.digest, s.seed)),
+    ];
+    lines(&rows)
+}
+
+/// Where the time of all evaluators (ranks x threads) went while the sampler ran.
+fn time(s: &Summary) -> String {
+    let sampling = s.wall_s - s.startup_s;
+    let all = (s.ranks * s.threads) as f64 * sampling;
+    let waiting = 1.0 - s.busy_fraction - (s.compute_s + s.sampler_s) / all;
+    let waiting = match waiting {
+        // The sampler's work may run on threads beside the evaluators, or on a core shared with them.
+        w if w < 0.0 => "none: the sampler's work overlapped the evaluations".to_string(),
+        w => format!("{} for answers, messages and the root", text::percent(w)),
+    };
+    let seconds = text::duration;
+    let rows = [
+        ("time", format!("{} = {} to start + {} to sample", seconds(s.wall_s), seconds(s.startup_s), seconds(sampling))),
+        ("evaluating", format!("{} of {}{}", text::percent(s.busy_fraction), evaluators(s), spread(s))),
+        ("sampler", format!("{} on the root, {} in its tasks on all threads", seconds(s.sampler_s), seconds(s.compute_s))),
+        ("waiting", waiting),
+    ];
+    lines(&rows)
+}
+
+fn lines(rows: &[(&str, String)]) -> String {
+    rows.iter().map(|(head, text)| format!("{head:<12}{text}\n")).collect()
+}
+
+fn evaluators(s: &Summary) -> String {
+    match (s.ranks, s.threads) {
+        (1, 1) => "one core".to_string(),
+        (1, t) => format!("{t} threads"),
+        (r, 1) => format!("{r} ranks"),
+        (r, t) => format!("{r} ranks x {t} threads"),
+    }
+}
+
+/// How evenly the ranks were used.
+fn spread(s: &Summary) -> String {
+    match s.ranks {
+        0 | 1 => String::new(),
+        _ => format!(" (least busy rank {}, most {})", text::percent(s.busy_fraction_min), text::percent(s.busy_fraction_max)),
+    }
+}
+
+fn warnings(s: &Summary) -> String {
+    s.warnings.iter().map(|warning| format!("\nwarning: {warning}\n")).collect()
+}
+
+/// To stdout. A reader that has closed the pipe (`| head`) has seen what it wanted: that is no error.
+pub fn print(_root: &Root, text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    if let Err(e) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        && e.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        log::warn!("cannot write to stdout: {e}");
+    }
+}

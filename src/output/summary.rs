@@ -1,0 +1,187 @@
+//! summary.json: the figures of a run that scripts read. Field names are an interface: docs/file-format.md.
+
+use super::{OutputError, RunFacts, number};
+use crate::fit::{Fit, Role};
+use crate::stats;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::Path;
+
+/// Levels of the quantiles in a [`ParameterSummary`].
+const LEVELS: [f64; 5] = [0.025, 0.16, 0.5, 0.84, 0.975];
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    #[serde(with = "number")]
+    pub log_z: f64,
+    #[serde(with = "number")]
+    pub log_z_err: f64,
+    #[serde(with = "number")]
+    pub n_eff: f64,
+    pub n_like: u64,
+    /// n_eff / n_like.
+    #[serde(with = "number")]
+    pub efficiency: f64,
+    pub digest: String,
+    pub seed: u64,
+    pub method: String,
+    pub ranks: usize,
+    /// Threads that evaluate, for each rank.
+    pub threads: usize,
+    #[serde(with = "number")]
+    pub wall_s: f64,
+    #[serde(with = "number")]
+    pub sampler_s: f64,
+    /// Share of the sampling time (`wall_s - startup_s`) that the threads of all ranks spent inside the likelihood.
+    #[serde(with = "number")]
+    pub busy_fraction: f64,
+    pub rejected: u64,
+    pub warnings: Vec<String>,
+    /// Free and tied parameters, then derived quantities, in the job's order.
+    #[serde(serialize_with = "write_map", deserialize_with = "read_map")]
+    pub parameters: Vec<(String, ParameterSummary)>,
+    /// Values of fixed parameters.
+    #[serde(serialize_with = "write_values", deserialize_with = "read_values")]
+    pub fixed: Vec<(String, f64)>,
+    /// Log-likelihood of the best sample, the one of the highest posterior density.
+    #[serde(with = "number")]
+    pub best_log_like: f64,
+    pub n_samples: usize,
+    #[serde(with = "number")]
+    pub startup_s: f64,
+    /// Seconds in the sampler's own tasks, over all threads of all ranks.
+    #[serde(with = "number")]
+    pub compute_s: f64,
+    /// Of the least and the most busy rank.
+    #[serde(with = "number")]
+    pub busy_fraction_min: f64,
+    #[serde(with = "number")]
+    pub busy_fraction_max: f64,
+    #[serde(serialize_with = "write_values", deserialize_with = "read_values")]
+    pub diagnostics: Vec<(String, f64)>,
+    pub job: String,
+    pub job_digest: String,
+    /// End of the run, RFC 3339, UTC.
+    pub created_at: String,
+    /// Of fitjob.
+    pub version: String,
+}
+
+/// Weighted mean, standard deviation and quantiles of one quantity, and its value at the best sample.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ParameterSummary {
+    #[serde(with = "number")]
+    pub mean: f64,
+    #[serde(with = "number")]
+    pub sd: f64,
+    #[serde(with = "number")]
+    pub q2_5: f64,
+    #[serde(with = "number")]
+    pub q16: f64,
+    #[serde(with = "number")]
+    pub q50: f64,
+    #[serde(with = "number")]
+    pub q84: f64,
+    #[serde(with = "number")]
+    pub q97_5: f64,
+    #[serde(with = "number")]
+    pub best: f64,
+}
+
+impl Summary {
+    pub fn new(fit: &Fit, facts: &RunFacts) -> Summary {
+        let weights = fit.weights();
+        let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().partition(|c| c.role == Role::Fixed);
+        let busy = facts.busy_fractions();
+        Summary {
+            log_z: fit.log_z,
+            log_z_err: fit.log_z_err,
+            n_eff: fit.n_eff,
+            n_like: fit.n_like,
+            efficiency: fit.efficiency(),
+            digest: fit.digest.clone(),
+            seed: facts.seed,
+            method: facts.method.clone(),
+            ranks: facts.ranks,
+            threads: facts.threads,
+            wall_s: facts.wall_s,
+            sampler_s: facts.sampler_s,
+            busy_fraction: busy.iter().sum::<f64>() / busy.len() as f64,
+            rejected: facts.rejected,
+            warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
+            parameters: varying
+                .into_iter()
+                .map(|c| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best)))
+                .collect(),
+            fixed: fixed.into_iter().map(|c| (c.name.to_string(), c.values[0])).collect(),
+            best_log_like: fit.log_like[fit.best],
+            n_samples: fit.len(),
+            startup_s: facts.startup_s,
+            compute_s: facts.compute_s.iter().sum(),
+            busy_fraction_min: busy.iter().copied().fold(f64::NAN, f64::min),
+            busy_fraction_max: busy.iter().copied().fold(f64::NAN, f64::max),
+            diagnostics: fit.diagnostics.clone(),
+            job: facts.job.clone(),
+            job_digest: facts.job_digest.clone(),
+            created_at: super::text::now(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+        }
+    }
+
+    /// Indented JSON; every f64 in the shortest form that reads back to the same bits.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a summary is plain data with string keys")
+    }
+
+    pub fn read(path: &Path) -> Result<Summary, OutputError> {
+        let text = std::fs::read_to_string(path).map_err(|e| OutputError::cannot("read", path, e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            OutputError::cannot("understand", path, e)
+                .help(format!("it was not written by fitjob {}, or was edited since", env!("CARGO_PKG_VERSION")))
+        })
+    }
+}
+
+impl ParameterSummary {
+    fn new(values: &[f64], weights: &[f64], best: usize) -> ParameterSummary {
+        let (mean, sd) = stats::mean_sd(values, weights);
+        let q = stats::quantiles(values, weights, &LEVELS);
+        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best] }
+    }
+}
+
+/// An [`f64`] that JSON can hold.
+#[derive(Serialize, Deserialize)]
+struct Number(#[serde(with = "number")] f64);
+
+fn write_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+fn write_values<S: Serializer>(pairs: &[(String, f64)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(pairs.iter().map(|(name, value)| (name, Number(*value))))
+}
+
+fn read_values<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, f64)>, D::Error> {
+    let pairs: Vec<(String, Number)> = read_map(from)?;
+    Ok(pairs.into_iter().map(|(name, Number(value))| (name, value)).collect())
+}
+
+/// A JSON object in the order in which it was written.
+fn read_map<'de, V: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, V)>, D::Error> {
+    struct InOrder<V>(std::marker::PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
+        type Value = Vec<(String, V)>;
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = Vec::new();
+            while let Some(pair) = map.next_entry()? {
+                pairs.push(pair);
+            }
+            Ok(pairs)
+        }
+    }
+    from.deserialize_map(InOrder(std::marker::PhantomData))
+}

@@ -1,0 +1,228 @@
+//! Ranks of MPI, through rsmpi: the only file that knows MPI.
+//!
+//! Every wait is a non-blocking call, `test` and a back-off ([`Patience`]): a blocking call burns the core.
+
+use super::link::{Link, Message, Pending, Tag};
+use super::patience::{Bell, Patience};
+use mpi::collective::{CommunicatorCollectives, Root as _, SystemOperation};
+use mpi::datatype::{Partition, PartitionMut};
+use mpi::environment::Universe;
+use mpi::ffi::MPI_Request;
+use mpi::point_to_point::{Destination, MatchedReceiveVec, Source};
+use mpi::request::{Request, Scope, StaticScope};
+use mpi::topology::{Communicator, SimpleCommunicator};
+use mpi::{Count, Threading};
+use std::cell::RefCell;
+
+/// This rank's end. Fields drop in this order: communicators before MPI is finalised.
+pub struct Mpi {
+    /// Rounds and point-to-point messages; agreements go over the world communicator.
+    crew: SimpleCommunicator,
+    world: SimpleCommunicator,
+    sends: RefCell<Vec<Posted<u8>>>,
+    _universe: Universe,
+}
+
+/// Name and version of the library; may be asked before MPI_Init.
+pub fn library_version() -> String {
+    let text = mpi::environment::library_version().unwrap_or_default();
+    text.trim_end_matches(['\0', '\n']).to_string()
+}
+
+/// MPI_COMM_SELF while MPI is up, for libraries that want a communicator (parallel HDF5); none before and after.
+pub fn comm_self() -> Option<mpi::ffi::MPI_Comm> {
+    let (mut up, mut down) = (0, 0);
+    // SAFETY: both may be called at any time, and write one int each; the constant is set when the library is loaded.
+    unsafe {
+        mpi::ffi::MPI_Initialized(&mut up);
+        mpi::ffi::MPI_Finalized(&mut down);
+        (up != 0 && down == 0).then(|| mpi::ffi::RSMPI_COMM_SELF)
+    }
+}
+
+/// MPI_Abort of everything; what a panic outside a task does.
+pub fn end_all() -> ! {
+    SimpleCommunicator::world().abort(101)
+}
+
+impl Mpi {
+    /// MPI_Init_thread with FUNNELED: threads compute, this one speaks MPI. Once a process.
+    pub fn init() -> Mpi {
+        let (universe, _level) = mpi::initialize_with_threading(Threading::Funneled).expect("MPI is initialised once");
+        let world = universe.world();
+        Mpi { crew: world.duplicate(), world, sends: RefCell::default(), _universe: universe }
+    }
+}
+
+/// A posted call and the memory it reads or writes, which stays in place until the call has completed.
+struct Posted<T> {
+    request: Option<MPI_Request>,
+    data: Box<[T]>,
+    _counts: Box<[Count]>,
+    _starts: Box<[Count]>,
+}
+
+impl<T: 'static> Posted<T> {
+    /// `post` makes the call on the buffers it is given; they outlive the request (see `Drop`).
+    fn new(
+        mut data: Box<[T]>,
+        counts: Box<[Count]>,
+        post: impl FnOnce(&'static mut [T], &'static [Count], &'static [Count]) -> MPI_Request,
+    ) -> Posted<T> {
+        let starts: Box<[Count]> = counts.iter().scan(0, |sum, n| Some(std::mem::replace(sum, *sum + n))).collect();
+        // SAFETY: the boxes' memory does not move with `Posted`, is not touched before the request has
+        // completed (`ready` gates `take`), and is leaked if `Posted` is dropped before that.
+        let request = unsafe {
+            let lent_data = std::slice::from_raw_parts_mut(data.as_mut_ptr(), data.len());
+            let lent_counts = std::slice::from_raw_parts(counts.as_ptr(), counts.len());
+            let lent_starts = std::slice::from_raw_parts(starts.as_ptr(), starts.len());
+            post(lent_data, lent_counts, lent_starts)
+        };
+        Posted { request: Some(request), data, _counts: counts, _starts: starts }
+    }
+
+    fn completed(&mut self) -> bool {
+        if let Some(raw) = self.request {
+            // SAFETY: an active request of ours, tested through rsmpi and taken back if still active.
+            let request = unsafe { Request::<[u8]>::from_raw(raw, &[], StaticScope) };
+            match request.test() {
+                Ok(_) => self.request = None,
+                Err(still) => self.request = Some(unsafe { still.into_raw() }.0),
+            }
+        }
+        self.request.is_none()
+    }
+}
+
+impl<T> Drop for Posted<T> {
+    fn drop(&mut self) {
+        if self.request.is_some() {
+            std::mem::forget((std::mem::take(&mut self.data), std::mem::take(&mut self._counts), std::mem::take(&mut self._starts)));
+        }
+    }
+}
+
+impl Pending for Posted<f64> {
+    fn ready(&mut self) -> bool {
+        self.completed()
+    }
+    fn take(&mut self) -> Vec<f64> {
+        assert!(self.request.is_none(), "taken before it was ready");
+        std::mem::take(&mut self.data).into_vec()
+    }
+}
+
+/// Data that was only sent is nothing to take.
+struct Sent(Posted<f64>);
+
+impl Pending for Sent {
+    fn ready(&mut self) -> bool {
+        self.0.completed()
+    }
+    fn take(&mut self) -> Vec<f64> {
+        Vec::new()
+    }
+}
+
+/// The raw handle of a request; `Posted` sees to its completion.
+fn raw<D: ?Sized>(request: Request<'static, D>) -> MPI_Request {
+    // SAFETY: see `Posted::new`.
+    unsafe { request.into_raw() }.0
+}
+
+fn to_counts(counts: &[usize]) -> Box<[Count]> {
+    counts.iter().map(|n| Count::try_from(*n).expect("a share is below 2^31 numbers")).collect()
+}
+
+fn zeros(n: usize) -> Box<[f64]> {
+    vec![0.0; n].into_boxed_slice()
+}
+
+/// Waits lightly until a request has completed.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+    let mut patience = Patience::new(Bell::default());
+    while let Err(still) = request.test() {
+        request = still;
+        patience.pause();
+    }
+}
+
+impl Link for Mpi {
+    fn rank(&self) -> usize {
+        self.world.rank() as usize
+    }
+    fn size(&self) -> usize {
+        self.world.size() as usize
+    }
+
+    fn broadcast_into(&self, from: usize, bytes: &mut [u8]) {
+        let root = self.world.process_at_rank(from as i32);
+        mpi::request::scope(|scope| wait(root.immediate_broadcast_into(scope, bytes)));
+    }
+
+    fn minimum(&self, value: i64) -> i64 {
+        let mut least = value;
+        mpi::request::scope(|scope| wait(self.world.immediate_all_reduce_into(scope, &value, &mut least, SystemOperation::min())));
+        least
+    }
+
+    fn scatter(&self, data: Vec<f64>, counts: &[usize]) -> Box<dyn Pending> {
+        let root = self.crew.process_at_rank(0);
+        Box::new(Sent(Posted::new(data.into_boxed_slice(), to_counts(counts), |data, counts, starts| {
+            let parts = Partition::new(data, counts, starts);
+            // SAFETY: MPI keeps the addresses of data, counts and starts, which live in `Posted`; the
+            // `Partition` only carries them.
+            let parts: &'static Partition<_, _, _> = unsafe { &*(&raw const parts) };
+            raw(root.immediate_scatter_varcount_into_root(StaticScope, parts, &mut [] as &mut [f64]))
+        })))
+    }
+
+    fn scatter_share(&self, len: usize) -> Box<dyn Pending> {
+        let root = self.crew.process_at_rank(0);
+        Box::new(Posted::new(zeros(len), Box::default(), |data, _, _| raw(root.immediate_scatter_varcount_into(StaticScope, data))))
+    }
+
+    fn gather(&self, counts: &[usize]) -> Box<dyn Pending> {
+        let root = self.crew.process_at_rank(0);
+        Box::new(Posted::new(zeros(counts.iter().sum()), to_counts(counts), |data, counts, starts| {
+            let mut parts = PartitionMut::new(data, counts, starts);
+            // SAFETY: as in `scatter`.
+            let parts: &'static mut PartitionMut<_, _, _> = unsafe { &mut *(&raw mut parts) };
+            raw(root.immediate_gather_varcount_into_root(StaticScope, &[] as &[f64], parts))
+        }))
+    }
+
+    fn gather_share(&self, data: Vec<f64>) -> Box<dyn Pending> {
+        let root = self.crew.process_at_rank(0);
+        Box::new(Sent(Posted::new(data.into_boxed_slice(), Box::default(), |data, _, _| {
+            raw(root.immediate_gather_varcount_into(StaticScope, &*data))
+        })))
+    }
+
+    fn send(&self, to: usize, tag: Tag, bytes: Vec<u8>) {
+        assert!(i32::try_from(bytes.len()).is_ok(), "a message is below 2^31 bytes");
+        let to = self.crew.process_at_rank(to as i32);
+        let post = |data: &'static mut [u8], _: &[Count], _: &[Count]| raw(to.immediate_send_with_tag(StaticScope, &*data, tag as i32));
+        let mut posted = Posted::new(bytes.into_boxed_slice(), Box::default(), post);
+        if !posted.completed() {
+            self.sends.borrow_mut().push(posted);
+        }
+    }
+
+    fn receive(&self) -> Option<Message> {
+        self.sends.borrow_mut().retain_mut(|send| !send.completed());
+        let (message, status) = self.crew.any_process().immediate_matched_probe()?;
+        let tag = Tag::from_number(status.tag()).expect("tags are ours");
+        let from = status.source_rank() as usize;
+        let (bytes, _) = (message, status).matched_receive_vec::<u8>();
+        Some(Message { from, tag, bytes })
+    }
+
+    fn unsent(&self) -> usize {
+        self.sends.borrow().len()
+    }
+
+    fn abort(&self, code: i32) -> ! {
+        self.world.abort(code)
+    }
+}

@@ -1,0 +1,61 @@
+//! Invariant 1: the same seed and job give the same bits, whatever the ranks, threads, delays and dispatch.
+
+mod common;
+
+use common::{fitjob, fitjob_on, succeed, summary, write};
+use std::path::Path;
+use std::process::Command;
+
+const JOB: &str = r#"
+seed = 7
+[model]
+kind = "problem"
+name = "rosen2"
+[sampler]
+method = "nautilus"
+n_live = 400
+n_eff = 1500
+"#;
+
+const DELAYED: &str = "\n[model.delay]\nms = 0.2\nsigma = 1.0\n";
+
+/// Runs `job` in `folder` and gives its digest.
+fn digest(mut command: Command, folder: &Path, name: &str, job: &str, extra: &[&str]) -> String {
+    let (file, out) = (folder.join(format!("{name}.toml")), folder.join(name));
+    write(&file, job);
+    succeed(command.arg(&file).arg("--out").arg(&out).args(extra));
+    summary(&out)["digest"].as_str().expect("summary.json has a digest").to_owned()
+}
+
+fn job_with_delay() -> String {
+    JOB.replacen("[sampler]", &format!("{DELAYED}\n[sampler]"), 1)
+}
+
+#[test]
+fn threads_and_delays_do_not_change_a_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = digest(fitjob(), folder.path(), "one", JOB, &["--ncores", "1"]);
+    for (name, job, cores) in [("four", JOB.to_owned(), "4"), ("delayed", job_with_delay(), "1"), ("delayed-four", job_with_delay(), "4")] {
+        assert_eq!(digest(fitjob(), folder.path(), name, &job, &["--ncores", cores]), one, "{name}");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = digest(fitjob(), folder.path(), "seven", JOB, &[]);
+    let other = digest(fitjob(), folder.path(), "eight", JOB, &["--seed", "8"]);
+    assert_ne!(one, other);
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn ranks_do_not_change_a_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = digest(fitjob(), folder.path(), "alone", JOB, &["--ncores", "1"]);
+    for (ranks, cores) in [(1, "1"), (2, "1"), (3, "1"), (8, "1"), (2, "2")] {
+        let name = format!("ranks{ranks}x{cores}");
+        assert_eq!(digest(fitjob_on(ranks), folder.path(), &name, JOB, &["--ncores", cores]), one, "{name}");
+    }
+    assert_eq!(digest(fitjob_on(3), folder.path(), "delayed", &job_with_delay(), &["--ncores", "1"]), one, "3 ranks, log-normal delays");
+}
