@@ -64,7 +64,7 @@ impl Default for Settings {
             enlarge_per_dim: 1.1,
             n_points_min: None,
             split_threshold: 100.0,
-            n_networks: 4,
+            n_networks: 2,
             n_batch: 64,
             window: 256,
             pipeline: 2,
