@@ -4,7 +4,7 @@ use super::RunArgs;
 use crate::exec::ExecStats;
 use crate::fit::Fit;
 use crate::job::{Job, Package};
-use crate::output::{self, Log, OutputError, Progress, RunDir, RunFacts, Style, text};
+use crate::output::{self, Log, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
 use crate::sampler::Sampler;
 use crate::session::Effort;
 use crate::world::Root;
@@ -68,7 +68,10 @@ impl Desk {
             rejected: rejected(stats),
             ..self.facts
         };
-        let summary = self.dir.finish(root, fit, &facts)?;
+        let summary = self.dir.finish(root, fit, &facts).inspect_err(|_| {
+            // No room for the files is no reason to lose the figures too.
+            output::print(root, &output::overview(&Summary::new(fit, &facts)));
+        })?;
         if let Some(mut log) = log {
             log_rejections(&mut log, stats, &self.names);
             log.end(&summary, &effort.driven.reason);

@@ -14,6 +14,8 @@ use std::time::Instant;
 struct Stop {
     code: i32,
     message: String,
+    /// HDF5 has a file that it could neither write nor close: it would crash in MPI_Finalize, so MPI is aborted.
+    torn: bool,
 }
 
 /// Runs the job and gives the exit code. Errors are printed once, by the root.
@@ -28,6 +30,9 @@ pub fn run(args: &RunArgs) -> i32 {
         Err(stop) => {
             if world.is_root() {
                 eprintln!("{}", stop.message.trim_end());
+                if stop.torn {
+                    world.abort(stop.code);
+                }
             }
             stop.code
         }
@@ -67,7 +72,7 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
         }
         _ => Ok(()),
     };
-    agree(world, exit::STORAGE, written)
+    agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: true, ..stop })
 }
 
 /// The root reads the job and its data; every rank gets the same bytes.
@@ -102,7 +107,7 @@ fn agree<T>(world: &mut World, code: i32, result: Result<T, String>) -> Result<T
 
 impl Stop {
     fn new(code: i32, message: impl Display) -> Stop {
-        Stop { code, message: message.to_string() }
+        Stop { code, message: message.to_string(), torn: false }
     }
 }
 
