@@ -3,7 +3,6 @@
 //!     mpiexec -n 16 target/release/examples/crew [key=value ...]
 //!     ms=10 sigma=0 points=2000 dim=10 window=256 batch=64 threads=1 dispatch=auto|static|dynamic
 //!     busy=0|1 (burn the time instead of sleeping)  compute=0 (ms of a computation every 4 batches)
-//!     panic=RANK (that rank panics outside of any task, for tests/mpi.rs)
 //!
 //! Prints a line of JSON: `efficiency` = points x mean delay / wall / lanes.
 
@@ -27,7 +26,6 @@ struct Settings {
     threads: usize,
     dispatch: String,
     compute: u64,
-    panic: f64,
 }
 
 impl Settings {
@@ -49,7 +47,6 @@ impl Settings {
             threads: number("threads", 1.0) as usize,
             dispatch: text("dispatch", "auto"),
             compute: number("compute", 0.0) as u64,
-            panic: number("panic", -1.0),
         }
     }
 }
@@ -151,7 +148,6 @@ fn drive(evaluator: &mut dyn Evaluator, settings: &Settings) -> f64 {
 fn main() {
     let settings = Settings::from_args();
     let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
-    assert!(world.rank() as f64 != settings.panic, "asked to panic");
     let names = (0..settings.dim).map(|i| format!("x{i}")).collect();
     let site = Site {
         space: Arc::new(Cube(names)),

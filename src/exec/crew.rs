@@ -313,6 +313,7 @@ impl<'r> Crew<'r> {
         if round.scatter.is_some() {
             self.alone.learn(round.posted, round.points.len());
         }
+        self.answers.reserve(round.points.len());
         for (rank, id, u, verdict, seconds) in round.into_verdicts() {
             match self.tally.point(rank, id, &u, verdict, seconds) {
                 Ok(answer) => self.answers.extend(answer),

@@ -45,6 +45,9 @@ impl<'s> Desk<'s> {
     /// [`Desk::done`].
     pub fn evaluate<'p>(&mut self, first_ticket: u64, mut points: impl ExactSizeIterator<Item = &'p [f64]>) {
         let (mut ticket, mut spent) = (first_ticket, 0.0);
+        if self.per_point < INLINE {
+            self.inline.reserve(points.len());
+        }
         while points.len() > 0 && spent + self.per_point * points.len() as f64 <= INLINE {
             let n = points.len().min(BLOCK);
             spent += self.block(&mut ticket, points.by_ref().take(n));

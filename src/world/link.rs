@@ -24,7 +24,9 @@ pub enum Tag {
     Values = 9,
 }
 
+#[cfg(feature = "mpi")]
 impl Tag {
+    /// The tag that MPI gives as a number.
     pub fn from_number(number: i32) -> Option<Tag> {
         use Tag::*;
         [Census, Compute, Result, Reason, Halt, Last, Bye, Points, Values].into_iter().find(|tag| *tag as i32 == number)
