@@ -136,3 +136,43 @@ fn settings_that_cannot_work_are_refused_by_name() {
     assert_eq!(EngineSpec::canonical("nautilus"), Some("importance-nested"));
     assert!(build(&EngineSpec::default(), 0, 0, &[]).is_err());
 }
+
+/// Mean and standard deviation of (log Z - true) / error over seeds, and the mean number of calls.
+fn errors(name: &str, seeds: u64) -> (f64, f64, f64) {
+    let problem = Problem::named(name).unwrap();
+    let log_like = |u: &[f64]| {
+        let x: Vec<f64> = u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect();
+        problem.log_like(&x)
+    };
+    let runs: Vec<_> = (0..seeds).map(|seed| run(engine("", seed, problem.dim, &[]), &log_like).unwrap()).collect();
+    let z: Vec<f64> = runs.iter().map(|p| (p.log_z - problem.log_z_true()) / p.log_z_err).collect();
+    let n = seeds as f64;
+    let mean = z.iter().sum::<f64>() / n;
+    let sd = (z.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    (mean, sd, runs.iter().map(|p| p.n_like as f64).sum::<f64>() / n)
+}
+
+#[test]
+fn errors_of_log_z_are_honest_on_the_tutorial_problem() {
+    let (mean, sd, calls) = errors("gauss3tut", 10);
+    // Ten seeds: four standard deviations of a true mean of 0 and spread of 1.
+    assert!(mean.abs() < 1.3 && (0.35..1.9).contains(&sd) && calls < 27_000.0, "{mean} {sd} {calls}");
+}
+
+#[test]
+#[ignore = "a minute"]
+fn errors_of_log_z_are_honest_over_40_seeds_in_few_dimensions() {
+    for (name, most) in [("gauss3tut", 27_000.0), ("rosen2", 33_000.0), ("shells2", 47_000.0)] {
+        let (mean, sd, calls) = errors(name, 40);
+        assert!(mean.abs() < 0.4 && (0.75..1.3).contains(&sd) && calls < most, "{name}: {mean} {sd} {calls}");
+    }
+}
+
+#[test]
+#[ignore = "several minutes"]
+fn errors_of_log_z_are_honest_over_20_seeds_in_ten_dimensions() {
+    for name in ["gauss10c", "loggamma10", "funnel10"] {
+        let (mean, sd, _) = errors(name, 20);
+        assert!(mean.abs() < 0.4 && (0.7..1.4).contains(&sd), "{name}: {mean} {sd}");
+    }
+}
