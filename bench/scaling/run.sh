@@ -38,7 +38,7 @@ for ranks in "${counts[@]}"; do
 done
 
 awk -v delay="$(delay_ms "$out/ranks-${counts[0]}/job.toml")" -f bench/scaling/table.awk "$out/runs.tsv" >"$out/scaling.tsv"
-{ echo "Job: \`$job\`; $("$MPIEXEC" --version 2>&1 | grep -m1 -iE 'open mpi|open rte|version|hydra'); $(nproc) cores; $(date -u +%Y-%m-%d)"; echo
+{ echo "Job: \`$job\`; $("$MPIEXEC" --version 2>&1 | grep -m1 -iE 'open mpi|openrte|version'); $(nproc) cores; $(date -u +%Y-%m-%d)"; echo
   awk -F '\t' '{ printf "|"; for (i = 1; i <= NF; i++) printf " %s |", $i; print "" }
     NR == 1 { printf "|"; for (i = 1; i <= NF; i++) printf "---:|"; print "" }' "$out/scaling.tsv"; } >"$out/scaling.md"
 awk -v title="$(basename "$job" .toml), $KIND" -f bench/scaling/plot.awk "$out/scaling.tsv" >"$out/scaling.svg"

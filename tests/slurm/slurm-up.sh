@@ -78,7 +78,7 @@ up() {
   export SLURM_CONF=$dir/slurm.conf
   slurmctld -f "$SLURM_CONF" && slurmd -N one -f "$SLURM_CONF" || exit 1
   for _ in $(seq 150); do
-    [ "$(sinfo -h -t idle -o %D 2>/dev/null)" = 1 ] && return 0
+    [ "$(sinfo -h -o %t 2>/dev/null)" = idle ] && return 0 # not "idle*", which has not answered yet
     sleep 0.2
   done
   echo "slurm-up: the node did not come up" >&2; tail -20 "$dir/slurmctld.log" "$dir/slurmd.log" >&2; down; exit 1
