@@ -29,7 +29,10 @@ fn main() {
         eprintln!("{e}");
         std::process::exit(2)
     });
-    println!("{:>4} {:>7} {:>10} {:>8} {:>6} {:>7} {:>7} {:>6} bounds rounds halves occupation", "seed", "calls", "log Z", "err", "z", "n_eff", "CPU s", "ms/c");
+    println!(
+        "{:>4} {:>7} {:>10} {:>8} {:>6} {:>7} {:>7} {:>6} bounds rounds halves occupation",
+        "seed", "calls", "log Z", "err", "z", "n_eff", "CPU s", "ms/c"
+    );
     let mut rows = Vec::new();
     for seed in first..first + seeds {
         let start = cpu_seconds();
@@ -38,8 +41,16 @@ fn main() {
         let z = (posterior.log_z - problem.log_z_true()) / posterior.log_z_err;
         let look = |key: &str| posterior.diagnostics.iter().find(|d| d.0 == key).map_or(f64::NAN, |d| d.1);
         println!(
-            "{seed:>4} {:>7} {:>10.4} {:>8.4} {z:>6.2} {:>7.0} {cpu:>7.2} {:>6.3} {:>4} {:>4} {:>6.2} {:.3} x{:+.4}", posterior.n_like, posterior.log_z,
-            posterior.log_z_err, posterior.n_eff, 1e3 * cpu / posterior.n_like as f64, look("bounds"), look("rounds"), look("split_half_z"), look("occupation"),
+            "{seed:>4} {:>7} {:>10.4} {:>8.4} {z:>6.2} {:>7.0} {cpu:>7.2} {:>6.3} {:>4} {:>4} {:>6.2} {:.3} x{:+.4}",
+            posterior.n_like,
+            posterior.log_z,
+            posterior.log_z_err,
+            posterior.n_eff,
+            1e3 * cpu / posterior.n_like as f64,
+            look("bounds"),
+            look("rounds"),
+            look("split_half_z"),
+            look("occupation"),
             look("log_z_explored") - problem.log_z_true()
         );
         posterior.warnings.iter().for_each(|w| println!("     {w}"));
@@ -57,7 +68,12 @@ fn main() {
     let sd = (rows.iter().map(|r| (r.0 - z).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
     println!(
         "{name}: {n} seeds, z mean {z:+.2} sd {sd:.2}; calls {:.0}, error {:.4}, bias {:+.4}, n_eff {:.0}, CPU {:.2} s, {:.3} ms a call",
-        mean(&|r| r.1), mean(&|r| r.3), mean(&|r| r.4), mean(&|r| r.5), mean(&|r| r.2), 1e3 * mean(&|r| r.2 / r.1)
+        mean(&|r| r.1),
+        mean(&|r| r.3),
+        mean(&|r| r.4),
+        mean(&|r| r.5),
+        mean(&|r| r.2),
+        1e3 * mean(&|r| r.2 / r.1)
     );
 }
 

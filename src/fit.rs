@@ -164,9 +164,7 @@ impl Fit {
     /// One warning for each column that is not a number at samples that carry weight.
     fn undefined_columns(&self) -> Vec<String> {
         let weights = self.weights();
-        let share = |column: &Column| -> f64 {
-            column.values.iter().zip(&weights).filter(|(x, _)| x.is_nan()).map(|(_, w)| *w).sum()
-        };
+        let share = |column: &Column| -> f64 { column.values.iter().zip(&weights).filter(|(x, _)| x.is_nan()).map(|(_, w)| *w).sum() };
         let columns = self.columns();
         let undefined = columns.iter().map(|c| (c.name, share(c))).filter(|(_, share)| *share > 0.0);
         undefined

@@ -37,11 +37,12 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Two independent standard normals (Box & Muller 1958): no rejection, so a fixed number of draws.
+/// Two independent standard normals (Box & Muller 1958): no rejection, so a fixed number of draws. The functions are
+/// libm's and not the system's, whose last bit may differ between processors.
 pub fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {
-    let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
+    let radius = (-2.0 * libm::log(1.0 - uniform(rng))).sqrt();
     let angle = std::f64::consts::TAU * uniform(rng);
-    (radius * angle.cos(), radius * angle.sin())
+    (radius * libm::cos(angle), radius * libm::sin(angle))
 }
 
 /// Fills `out` with independent standard normals.

@@ -44,12 +44,7 @@ pub type Watch<'a> = dyn FnMut(&Root, &dyn Sampler, &dyn Evaluator) + 'a;
 /// Collective: runs the job with `threads` threads in each rank, and gives every rank the same result,
 /// the root its cost too. All ranks fail together, with the message of the first that failed.
 pub fn fit(world: &mut World, job: &Job, threads: usize, watch: &mut Watch) -> Result<(Fit, Option<Effort>), Disagreement> {
-    let site = Site {
-        space: job.space.clone(),
-        model: job.model.clone(),
-        toolbox: sampler::toolbox,
-        on_error: job.run.on_error,
-    };
+    let site = Site { space: job.space.clone(), model: job.model.clone(), toolbox: sampler::toolbox, on_error: job.run.on_error };
     let mine = match world.enter() {
         Role::Root(root) => lead(&root, job, &site, threads, watch).map(Some),
         Role::Worker(worker) => exec::serve(&worker, &site, threads).map(|()| None).map_err(|e| e.to_string()),
@@ -65,8 +60,7 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, watch: &mut Watch) -> R
 
 /// The root's part: drive the sampler, and turn its posterior into physical values.
 fn lead(root: &Root, job: &Job, site: &Site, threads: usize, watch: &mut Watch) -> Result<(Fit, Effort), String> {
-    let mut sampler =
-        sampler::build(&job.engine, job.seed, job.space.n_free(), &job.space.periodic()).map_err(|e| e.to_string())?;
+    let mut sampler = sampler::build(&job.engine, job.seed, job.space.n_free(), &job.space.periodic()).map_err(|e| e.to_string())?;
     let mut evaluator = exec::evaluator(root, site, threads, job.run.dispatch);
     let driven = driver::drive(&mut *sampler, &mut *evaluator, &mut |s, e| watch(root, s, e)).map_err(|e| e.to_string())?;
     let stats = evaluator.stats();

@@ -56,7 +56,10 @@ fn a_model_knows_no_sampler_and_no_world() {
 
 #[test]
 fn the_plain_modules_know_nobody() {
-    let bad = offenders(&["src/task.rs", "src/random.rs", "src/stats"], &["crate::sampler", "crate::world", "crate::exec", "crate::job", "crate::model"]);
+    let bad = offenders(
+        &["src/task.rs", "src/random.rs", "src/stats"],
+        &["crate::sampler", "crate::world", "crate::exec", "crate::job", "crate::model"],
+    );
     assert!(bad.is_empty(), "{bad:#?}");
 }
 

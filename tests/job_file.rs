@@ -73,7 +73,8 @@ fn parameters_keep_the_order_of_the_file() {
 
 #[test]
 fn ties_and_derived_quantities_are_evaluated_in_the_order_they_need() {
-    let parameters = "c = \"= b + 1\"\nb = \"= 2*a\"\na = { prior = \"uniform\", min = 0, max = 1 }\n[derived]\nlast = \"first*2\"\nfirst = \"a + c\"\n";
+    let parameters =
+        "c = \"= b + 1\"\nb = \"= 2*a\"\na = { prior = \"uniform\", min = 0, max = 1 }\n[derived]\nlast = \"first*2\"\nfirst = \"a + c\"\n";
     let job = job_of(source(&curve(parameters)));
     let mut theta = [0.0; 3];
     job.space.transform(&[0.5], &mut theta);
@@ -166,7 +167,9 @@ fn the_digest_does_not_see_how_the_job_is_run_or_where_results_go() {
 fn the_digest_sees_model_parameters_settings_and_seed() {
     let text = curve(&format!("{A_AND_C}b = 1\n"));
     let plain = job_of(source(&text)).digest;
-    for change in ["seed=1", "sampler.n_live=1999", "parameters.c=1.0000000000000002", "parameters.a.sd=2", "model.sigma=2", "model.data.y=[1,2,5]"] {
+    for change in
+        ["seed=1", "sampler.n_live=1999", "parameters.c=1.0000000000000002", "parameters.a.sd=2", "model.sigma=2", "model.data.y=[1,2,5]"]
+    {
         assert_ne!(job_of(with(&text, &[change])).digest, plain, "{change} left the digest as it was");
     }
 }
@@ -241,7 +244,9 @@ fn a_missing_key_is_shown_at_its_table() {
 #[test]
 fn an_unknown_prior_problem_kind_or_method_is_shown_with_the_nearest() {
     refused(
-        &format!("{PROBLEM}[parameters]\nx1 = {{ prior = \"unifrm\", min = 0, max = 1 }}\nx2 = 0\nx3 = 0\n[sampler]\nmethod = \"nautilis\"\n"),
+        &format!(
+            "{PROBLEM}[parameters]\nx1 = {{ prior = \"unifrm\", min = 0, max = 1 }}\nx2 = 0\nx3 = 0\n[sampler]\nmethod = \"nautilis\"\n"
+        ),
         &[
             "fit.toml:5:16: unknown prior `unifrm` (did you mean `uniform`?)",
             "fit.toml:9:10: unknown method `nautilis` (did you mean `nautilus`?)",
@@ -255,7 +260,9 @@ fn an_unknown_prior_problem_kind_or_method_is_shown_with_the_nearest() {
 #[test]
 fn an_impossible_prior_is_shown_at_the_key_to_blame() {
     refused(
-        &curve("a = { prior = \"uniform\", min = 2, max = 1 }\nb = { prior = \"normal\", mean = 0, sd = -1 }\nc = { prior = \"normal\", mean = 0, sd = 1, min = 50 }\n"),
+        &curve(
+            "a = { prior = \"uniform\", min = 2, max = 1 }\nb = { prior = \"normal\", mean = 0, sd = -1 }\nc = { prior = \"normal\", mean = 0, sd = 1, min = 50 }\n",
+        ),
         &[
             "fit.toml:10:41: max = 1 must be greater than min = 2",
             "fit.toml:11:40: sd = -1 must be greater than zero",
@@ -266,10 +273,7 @@ fn an_impossible_prior_is_shown_at_the_key_to_blame() {
 
 #[test]
 fn a_tie_to_an_unknown_parameter_is_refused_with_its_line() {
-    refused(
-        &curve(&format!("{A_AND_C}b = \"= 2*aa + 1\"\n")),
-        &["fit.toml:12:10: unknown name `aa`; did you mean `a`?"],
-    );
+    refused(&curve(&format!("{A_AND_C}b = \"= 2*aa + 1\"\n")), &["fit.toml:12:10: unknown name `aa`; did you mean `a`?"]);
 }
 
 #[test]
@@ -282,10 +286,7 @@ fn a_circle_of_ties_is_shown() {
 fn a_broken_expression_is_underlined_inside_its_text() {
     let error = refusal(source(&curve(&format!("{A_AND_C}b = \"= 2*(a + \"\n"))));
     assert!(error.to_string().starts_with("fit.toml:12:"), "{error}");
-    refused(
-        &curve(&format!("{A_AND_C}b = \"a\"\n")),
-        &["fit.toml:12:5: a tie starts with `=` (write \"= a\")"],
-    );
+    refused(&curve(&format!("{A_AND_C}b = \"a\"\n")), &["fit.toml:12:5: a tie starts with `=` (write \"= a\")"]);
 }
 
 #[test]
@@ -357,7 +358,8 @@ fn syntax_errors_are_all_told_in_toml_and_in_json() {
 
 #[test]
 fn a_mistake_in_json_has_its_line_too() {
-    let error = refusal(source("{\n \"model\": {\"kind\": \"problem\", \"name\": \"gauss3tut\"},\n \"sampler\": {\"nlive\": 3}\n}")).to_string();
+    let error =
+        refusal(source("{\n \"model\": {\"kind\": \"problem\", \"name\": \"gauss3tut\"},\n \"sampler\": {\"nlive\": 3}\n}")).to_string();
     assert_eq!(error, "fit.toml:3:14: unknown key `nlive` (did you mean `n_live`?)");
 }
 

@@ -184,7 +184,12 @@ fn the_constant_of_motion_of_lotka_and_volterra_is_kept() {
 
 #[test]
 fn states_at_given_times_agree_with_a_high_accuracy_reference() {
-    let reference = [(50, 13.652585213507, 2.601749956030), (100, 10.445828844841, 1.368080991433), (250, 2.091472965804, 1.007783936310), (499, 0.574099992369, 3.580998728395)];
+    let reference = [
+        (50, 13.652585213507, 2.601749956030),
+        (100, 10.445828844841, 1.368080991433),
+        (250, 2.091472965804, 1.007783936310),
+        (499, 0.574099992369, 3.580998728395),
+    ];
     let column = |f: fn(&(i32, f64, f64)) -> f64| reference.iter().map(f).collect::<Vec<_>>();
     let text = format!(
         "kind = \"ode\"\ntime = \"t\"\nt0 = 0.0\ncode = \"in_i {{ a = 1.1, b = 0.4, d = 0.1, g = 0.4 }} u_i {{ x = 10, y = 5 }} F_i {{ a*x - b*x*y, d*x*y - g*y }}\"\n\

@@ -33,10 +33,7 @@ fn posterior() -> Posterior {
     let n = 4000;
     let mut rng = stream(11, Purpose::Check, 0, 0);
     let u: Vec<f64> = (0..2 * n).map(|_| uniform(&mut rng)).collect();
-    let log_like: Vec<f64> = u
-        .chunks(2)
-        .map(|p| -0.5 * (10.0 * p[0] - 4.0).powi(2) - 0.5 * ((p[1] - 0.6) / 0.05).powi(2))
-        .collect();
+    let log_like: Vec<f64> = u.chunks(2).map(|p| -0.5 * (10.0 * p[0] - 4.0).powi(2) - 0.5 * ((p[1] - 0.6) / 0.05).powi(2)).collect();
     let log_sum = log_like.iter().map(|l| l.exp()).sum::<f64>().ln();
     let log_weight: Vec<f64> = log_like.iter().map(|l| l - log_sum).collect();
     let n_eff = 1.0 / log_weight.iter().map(|w| (2.0 * w).exp()).sum::<f64>();
@@ -169,11 +166,24 @@ fn a_sample_whose_weights_do_not_sum_to_one_is_no_fit() {
 fn the_summary_has_the_field_names_that_scripts_rely_on() {
     let place = tempfile::tempdir().unwrap();
     finished(place.path());
-    let json: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(place.path().join("summary.json")).unwrap()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&fs::read_to_string(place.path().join("summary.json")).unwrap()).unwrap();
     for key in [
-        "log_z", "log_z_err", "n_eff", "n_like", "efficiency", "digest", "seed", "method", "ranks", "threads", "wall_s",
-        "sampler_s", "busy_fraction", "rejected", "warnings", "parameters",
+        "log_z",
+        "log_z_err",
+        "n_eff",
+        "n_like",
+        "efficiency",
+        "digest",
+        "seed",
+        "method",
+        "ranks",
+        "threads",
+        "wall_s",
+        "sampler_s",
+        "busy_fraction",
+        "rejected",
+        "warnings",
+        "parameters",
     ] {
         assert!(json.get(key).is_some(), "no `{key}`");
     }
@@ -248,8 +258,7 @@ fn force_replaces_the_run_and_leaves_other_files_alone() {
 fn no_temporary_file_is_left_behind() {
     let place = tempfile::tempdir().unwrap();
     finished(place.path());
-    let mut names: Vec<_> =
-        fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["job.toml", "log.jsonl", "result.h5", "summary.json"]);
 }
@@ -285,9 +294,18 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
 fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     let text = report(&Summary::new(&fit(), &facts()), Path::new("line.run"));
     for part in [
-        "slope", "scale = 2.5 (fixed)", "log Z", "±", "3 rejected", "12.0 s = 2.00 s to start + 10.0 s to sample",
-        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)", "1.00 s on the root, 1.00 s in its tasks",
-        "15.0% for answers", "warning: the two halves differ", "warning: 4 evaluators share", "fitjob summary line.run",
+        "slope",
+        "scale = 2.5 (fixed)",
+        "log Z",
+        "±",
+        "3 rejected",
+        "12.0 s = 2.00 s to start + 10.0 s to sample",
+        "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)",
+        "1.00 s on the root, 1.00 s in its tasks",
+        "15.0% for answers",
+        "warning: the two halves differ",
+        "warning: 4 evaluators share",
+        "fitjob summary line.run",
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");
     }

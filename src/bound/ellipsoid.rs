@@ -25,7 +25,7 @@ impl Ellipsoid {
     pub fn new(centre: Vec<f64>, axes: Vec<f64>) -> Ellipsoid {
         let d = centre.len();
         let inverse = invert_lower(&axes, d);
-        let log_det: f64 = (0..d).map(|i| axes[i * d + i].ln()).sum();
+        let log_det: f64 = (0..d).map(|i| libm::log(axes[i * d + i])).sum();
         Ellipsoid { centre, axes, inverse, log_volume: log_det + log_ball(d) }
     }
 
@@ -104,7 +104,7 @@ impl Ellipsoid {
         let d = self.d();
         fill_normal(rng, y);
         let norm = y.iter().map(|v| v * v).sum::<f64>().sqrt();
-        let radius = uniform(rng).powf(1.0 / d as f64) / norm;
+        let radius = libm::pow(uniform(rng), 1.0 / d as f64) / norm;
         y.iter_mut().for_each(|v| *v *= radius);
         lower_times(&self.axes, d, y, x);
         x.iter_mut().zip(&self.centre).for_each(|(x, c)| *x += c);
@@ -155,10 +155,10 @@ fn golden_minimum(f: impl Fn(f64) -> f64) -> f64 {
 /// Log volume of the unit ball in d dimensions.
 pub fn log_ball(d: usize) -> f64 {
     // V_d = V_(d-2) * 2 pi / d.
-    let mut log_volume = if d.is_multiple_of(2) { 0.0 } else { 2f64.ln() };
+    let mut log_volume = if d.is_multiple_of(2) { 0.0 } else { std::f64::consts::LN_2 };
     let mut at = if d.is_multiple_of(2) { 2 } else { 3 };
     while at <= d {
-        log_volume += (std::f64::consts::TAU / at as f64).ln();
+        log_volume += libm::log(std::f64::consts::TAU / at as f64);
         at += 2;
     }
     log_volume

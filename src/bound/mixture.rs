@@ -26,11 +26,7 @@ impl CubeEllipsoid {
 
     /// Around the points `x` (n x d): dimensions leave the ellipsoid one after another while its volume falls.
     pub fn around(x: &[f64], d: usize, enlarge: f64) -> CubeEllipsoid {
-        let full = CubeEllipsoid {
-            n_dim: d,
-            dims: (0..d).collect(),
-            ellipsoid: Some(Ellipsoid::around(x, d, enlarge)),
-        };
+        let full = CubeEllipsoid { n_dim: d, dims: (0..d).collect(), ellipsoid: Some(Ellipsoid::around(x, d, enlarge)) };
         let best = full.set_free(x, enlarge);
         if best.log_volume() <= 0.0 { best } else { CubeEllipsoid::cube(d).take_in(x, enlarge) }
     }
@@ -139,10 +135,9 @@ fn projected_log_volume(ellipsoid: &Ellipsoid, at: usize, x: &[f64], enlarge: f6
     let centre = keep.iter().map(|j| ellipsoid.centre[*j]).collect();
     let shadow = Ellipsoid::new(centre, robust_cholesky(&shape, k - 1));
     let farthest = gather(x, k, &keep).chunks_exact(k - 1).map(|p| shadow.radius2(p)).fold(0.0, f64::max);
-    let log_scale = (enlarge * farthest.sqrt()).max(1e-300).ln();
+    let log_scale = libm::log((enlarge * farthest.sqrt()).max(1e-300));
     shadow.log_volume + (k - 1) as f64 * log_scale
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -152,9 +147,8 @@ mod tests {
     #[test]
     fn a_parameter_that_fills_its_interval_leaves_the_ellipsoid() {
         let mut rng = stream(5, Purpose::Decisions, 0, 0);
-        let x: Vec<f64> = (0..500)
-            .flat_map(|_| [uniform(&mut rng), 0.45 + 0.1 * uniform(&mut rng), 0.45 + 0.1 * uniform(&mut rng)])
-            .collect();
+        let x: Vec<f64> =
+            (0..500).flat_map(|_| [uniform(&mut rng), 0.45 + 0.1 * uniform(&mut rng), 0.45 + 0.1 * uniform(&mut rng)]).collect();
         let fit = CubeEllipsoid::around(&x, 3, 1.1);
         assert_eq!(fit.dims, [1, 2]);
         assert!(x.chunks_exact(3).all(|p| fit.contains(p)));

@@ -72,7 +72,7 @@ fn expect_maximise(x: &[f64], d: usize, odds: &mut [f64]) -> f64 {
     let n = odds.len() as f64;
     let mut before = f64::NEG_INFINITY;
     for _ in 0..EM_STEPS {
-        let share: Vec<f64> = odds.iter().map(|o| 1.0 / (1.0 + (-o).exp())).collect();
+        let share: Vec<f64> = odds.iter().map(|o| 1.0 / (1.0 + libm::exp(-o))).collect();
         let rest: Vec<f64> = share.iter().map(|s| 1.0 - s).collect();
         let first = Gaussian::fit(x, d, &rest);
         let second = Gaussian::fit(x, d, &share);
@@ -80,7 +80,7 @@ fn expect_maximise(x: &[f64], d: usize, odds: &mut [f64]) -> f64 {
         for (p, o) in x.chunks_exact(d).zip(odds.iter_mut()) {
             let (a, b) = (first.log_density(p), second.log_density(p));
             *o = (b - a).clamp(-700.0, 700.0);
-            total += a.max(b) + (-(b - a).abs()).exp().ln_1p();
+            total += a.max(b) + libm::log1p(libm::exp(-(b - a).abs()));
         }
         let now = total / n;
         if now.is_nan() || now - before < 1e-4 {
@@ -105,8 +105,8 @@ impl Gaussian {
         // As much as points spread over a thousandth of the frame: a side never collapses onto a few of them.
         (0..d).for_each(|i| covariance[i * d + i] += 1e-6);
         let axes = robust_cholesky(&covariance, d);
-        let log_det: f64 = (0..d).map(|i| axes[i * d + i].ln()).sum();
-        let log_scale = (total / weights.len() as f64).ln() - log_det;
+        let log_det: f64 = (0..d).map(|i| libm::log(axes[i * d + i])).sum();
+        let log_scale = libm::log(total / weights.len() as f64) - log_det;
         Gaussian { mean, inverse: invert_lower(&axes, d), log_scale }
     }
 

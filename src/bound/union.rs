@@ -43,7 +43,7 @@ impl Union {
         let log_volume = log_sum(&log_volumes);
         let mut total = 0.0;
         let shares = log_volumes.iter().map(|v| {
-            total += (v - log_volume).exp();
+            total += libm::exp(v - log_volume);
             total
         });
         Union { shares: shares.collect(), members, log_volume }
@@ -57,7 +57,7 @@ impl Union {
     pub fn around(x: &[f64], d: usize, log_target: f64, how: Enclosing, rng: &mut ChaCha8Rng) -> Union {
         let shape = CubeEllipsoid::around(x, d, how.enlarge);
         let mut parts = vec![Part { points: x.to_vec(), shape, blocked: x.len() / d < 2 * how.least }];
-        let most = log_target + (how.split_threshold).ln() + d as f64 * how.enlarge.ln();
+        let most = log_target + libm::log(how.split_threshold) + d as f64 * libm::log(how.enlarge);
         while total(&parts) > most {
             let Some(at) = largest(&parts) else { break };
             let halves = halve(&parts[at].points, d, &parts[at].shape, how, rng);
@@ -126,20 +126,12 @@ fn inner(part: &Part<CubeEllipsoid>) -> &Ellipsoid {
 /// Both sides of a split of the points of one member, each enclosed anew.
 fn halve(x: &[f64], d: usize, shape: &CubeEllipsoid, how: Enclosing, rng: &mut ChaCha8Rng) -> [Part<CubeEllipsoid>; 2] {
     let sides = sides(x, d, shape, how, rng);
-    sides.map(|points| Part {
-        shape: CubeEllipsoid::around(&points, d, how.enlarge),
-        blocked: points.len() / d < 2 * how.least,
-        points,
-    })
+    sides.map(|points| Part { shape: CubeEllipsoid::around(&points, d, how.enlarge), blocked: points.len() / d < 2 * how.least, points })
 }
 
 fn halve_apart(x: &[f64], d: usize, shape: &CubeEllipsoid, how: Enclosing, rng: &mut ChaCha8Rng) -> [Part<CubeEllipsoid>; 2] {
     sides(x, d, shape, how, rng).map(|points| Part {
-        shape: CubeEllipsoid {
-            n_dim: d,
-            dims: (0..d).collect(),
-            ellipsoid: Some(Ellipsoid::around(&points, d, how.enlarge)),
-        },
+        shape: CubeEllipsoid { n_dim: d, dims: (0..d).collect(), ellipsoid: Some(Ellipsoid::around(&points, d, how.enlarge)) },
         blocked: points.len() / d < 2 * how.least,
         points,
     })
@@ -173,11 +165,11 @@ fn trim(parts: &mut Vec<Part<CubeEllipsoid>>, d: usize) -> bool {
     if parts.len() < 2 {
         return false;
     }
-    let density = |p: &Part<CubeEllipsoid>| ((p.points.len() / d) as f64).ln() - p.shape.log_volume();
+    let density = |p: &Part<CubeEllipsoid>| libm::log((p.points.len() / d) as f64) - p.shape.log_volume();
     let lowest = (0..parts.len()).min_by(|a, b| density(&parts[*a]).total_cmp(&density(&parts[*b]))).unwrap_or(0);
     let mut others: Vec<f64> = (0..parts.len()).filter(|k| *k != lowest).map(|k| density(&parts[k])).collect();
     others.sort_by(f64::total_cmp);
-    let sparse = density(&parts[lowest]) < others[others.len() / 2] - TRIM.ln();
+    let sparse = density(&parts[lowest]) < others[others.len() / 2] - libm::log(TRIM);
     if sparse {
         parts.swap_remove(lowest);
     }
@@ -190,7 +182,7 @@ pub fn log_sum(values: &[f64]) -> f64 {
     if most == f64::NEG_INFINITY {
         return most;
     }
-    most + values.iter().map(|v| (v - most).exp()).sum::<f64>().ln()
+    most + libm::log(values.iter().map(|v| libm::exp(v - most)).sum::<f64>())
 }
 
 #[cfg(test)]

@@ -94,8 +94,7 @@ fn rejected(stats: &ExecStats) -> u64 {
 /// How many points had no usable likelihood, why, and an example.
 fn rejection_warning(stats: &ExecStats, names: &[String]) -> Option<String> {
     let kinds = [(stats.rejected, "refused by the model"), (stats.nan, "NaN"), (stats.plus_infinity, "+infinity")];
-    let kinds: Vec<String> =
-        kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", text::count(*n))).collect();
+    let kinds: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", text::count(*n))).collect();
     let first = stats.rejections.first()?;
     Some(format!(
         "{} of {} calls gave no usable log-likelihood and count as impossible ({}); for example {}, where {} \

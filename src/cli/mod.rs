@@ -7,6 +7,7 @@ pub mod run;
 pub mod schema;
 pub mod summary;
 
+use crate::launch::{self, Env};
 use crate::world::World;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -79,8 +80,10 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Check(args)) => check::run(&args),
         Some(Command::Info) => info(),
+        // The others need no second rank: under mpiexec the first one does it, and prints once.
+        Some(_) if launch::detect(&Env::of_process()).rank != 0 => exit::DONE,
+        Some(Command::Check(args)) => check::run(&args),
         Some(Command::Summary(args)) => summary::run(&args),
         Some(Command::Schema) => schema::run(),
     }

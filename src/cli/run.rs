@@ -67,9 +67,7 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
     };
     let wall_s = begun.elapsed().as_secs_f64();
     let written = match (world.enter(), desk, effort) {
-        (Role::Root(root), Some(desk), Some(effort)) => {
-            desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(|e| e.report())
-        }
+        (Role::Root(root), Some(desk), Some(effort)) => desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(|e| e.report()),
         _ => Ok(()),
     };
     agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: true, ..stop })

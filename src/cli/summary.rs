@@ -1,7 +1,6 @@
 //! `fitjob summary DIR`: the result of a finished run, as a table.
 
 use super::exit;
-use crate::launch::{self, Env};
 use crate::output::{RunDir, overview, print};
 use crate::world::{Role, World};
 use std::path::PathBuf;
@@ -13,11 +12,8 @@ pub struct SummaryArgs {
     pub dir: PathBuf,
 }
 
-/// Prints medians with their 16 and 84% quantiles, log Z and warnings; under mpiexec on the first rank only.
+/// Prints medians with their 16 and 84% quantiles, log Z and warnings.
 pub fn run(args: &SummaryArgs) -> i32 {
-    if launch::detect(&Env::of_process()).rank != 0 {
-        return exit::DONE;
-    }
     let mut world = World::solo();
     let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
     match RunDir::read_summary(&args.dir) {

@@ -168,11 +168,11 @@ fn every_evaluator_gives_the_same_answers() {
 }
 
 #[test]
-fn cheap_points_stay_on_the_root_unless_told_otherwise() {
+fn every_rank_gets_points_where_the_job_says_static() {
     let site = site(0, Fault::None, OnError::Abort);
     let (answers, stats) = on_ranks(4, 1, &site, Dispatch::Static, 200).unwrap();
     assert_eq!(answers, exercise(&mut Serial::new(&site), 200).unwrap());
-    assert!(stats.ranks.iter().all(|rank| rank.calls > 100), "{stats:?}");
+    assert!(stats.ranks.iter().all(|rank| rank.calls > 0), "{stats:?}");
     assert!(stats.rounds >= 67);
 }
 

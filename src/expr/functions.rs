@@ -340,8 +340,36 @@ mod tests {
     fn slopes_agree_with_central_differences() {
         use Fn1::*;
         let all = [
-            Neg, Powi(2), Powi(5), Powi(-3), Exp, Expm1, Ln, Log1p, Log10, Log2, Sqrt, Cbrt, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh,
-            Tanh, Abs, Sign, Floor, Ceil, Step, Erf, Erfc, Gamma, LnGamma,
+            Neg,
+            Powi(2),
+            Powi(5),
+            Powi(-3),
+            Exp,
+            Expm1,
+            Ln,
+            Log1p,
+            Log10,
+            Log2,
+            Sqrt,
+            Cbrt,
+            Sin,
+            Cos,
+            Tan,
+            Asin,
+            Acos,
+            Atan,
+            Sinh,
+            Cosh,
+            Tanh,
+            Abs,
+            Sign,
+            Floor,
+            Ceil,
+            Step,
+            Erf,
+            Erfc,
+            Gamma,
+            LnGamma,
         ];
         for f in all {
             for x in [0.31, 0.77] {

@@ -147,9 +147,7 @@ impl Expr {
 }
 
 fn unknown(name: &str, span: Span, names: &[String]) -> ExprError {
-    let hint = nearest(name, names.iter().map(String::as_str))
-        .map(|near| format!("; did you mean `{near}`?"))
-        .unwrap_or_default();
+    let hint = nearest(name, names.iter().map(String::as_str)).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     ExprError::new(format!("unknown name `{name}`{hint}"), span)
 }
 

@@ -223,9 +223,13 @@ impl Parser<'_> {
             loop {
                 self.deeper(Self::expression)?;
                 arguments += 1;
-                if arguments > 2 && let Function::Fold(f) = function {
+                if arguments > 2
+                    && let Function::Fold(f) = function
+                {
                     self.push_two(f);
-                } else if arguments == 2 && let Function::Fold(f) | Function::Two(f) = function {
+                } else if arguments == 2
+                    && let Function::Fold(f) | Function::Two(f) = function
+                {
                     if f == Fn2::Pow { self.push_power() } else { self.push_two(f) }
                 }
                 if !self.take(",") {

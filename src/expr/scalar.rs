@@ -31,11 +31,7 @@ impl BoundExpr {
     /// The value at `values`, which are in the order of the names given to [`Expr::bind`].
     /// Domain faults give NaN or infinities as in IEEE arithmetic.
     pub fn eval(&self, values: &[f64]) -> f64 {
-        if self.depth <= ON_STACK {
-            self.run(values, &mut [0.0; ON_STACK])
-        } else {
-            self.run(values, &mut vec![0.0; self.depth])
-        }
+        if self.depth <= ON_STACK { self.run(values, &mut [0.0; ON_STACK]) } else { self.run(values, &mut vec![0.0; self.depth]) }
     }
 
     fn run(&self, values: &[f64], stack: &mut [f64]) -> f64 {

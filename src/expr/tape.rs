@@ -274,7 +274,19 @@ mod tests {
     fn gradients_agree_with_central_differences() {
         for text in FORMULAS {
             let tape = Tape::new(&[&Expr::parse(text).unwrap()], &table(), &[]).unwrap();
-            let mut at: Vec<f64> = tape.parameters().iter().map(|p| if p == "a" { 1.3003 } else if p == "b" { 0.7 } else { 2.1 }).collect();
+            let mut at: Vec<f64> = tape
+                .parameters()
+                .iter()
+                .map(|p| {
+                    if p == "a" {
+                        1.3003
+                    } else if p == "b" {
+                        0.7
+                    } else {
+                        2.1
+                    }
+                })
+                .collect();
             let gradient = evaluate(&tape, &at).1;
             for i in 0..at.len() {
                 let x = at[i];
@@ -284,7 +296,12 @@ mod tests {
                 let below = evaluate(&tape, &at).0;
                 at[i] = x;
                 let numeric = (above - below) / 2e-6;
-                assert!((gradient[i] - numeric).abs() < 1e-5 * (1.0 + numeric.abs()), "{text}, {}: {} against {numeric}", tape.parameters()[i], gradient[i]);
+                assert!(
+                    (gradient[i] - numeric).abs() < 1e-5 * (1.0 + numeric.abs()),
+                    "{text}, {}: {} against {numeric}",
+                    tape.parameters()[i],
+                    gradient[i]
+                );
             }
         }
     }

@@ -15,9 +15,7 @@ pub fn in_space(tree: &Node, error: SpaceError) -> Problem {
         sections.iter().find_map(|path| tree.at(path)).unwrap_or(tree)
     };
     match error {
-        SpaceError::Expression { name, message, start, end } => {
-            file::in_expression(node_of(&name), &ExprError { message, start, end })
-        }
+        SpaceError::Expression { name, message, start, end } => file::in_expression(node_of(&name), &ExprError { message, start, end }),
         SpaceError::Cycle(names) => {
             let first = names.first().cloned().unwrap_or_default();
             let round = format!("{} -> {first}", names.join(" -> "));

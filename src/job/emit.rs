@@ -13,12 +13,7 @@ const INLINE: usize = 4000;
 
 /// A TOML job that asks the same question from any folder.
 /// Errors (as text): a value that TOML cannot hold.
-pub fn resolved(
-    source: &Source,
-    typed: &Typed,
-    parameters: &[(String, ParameterSpec)],
-    files: &Files,
-) -> Result<String, toml::ser::Error> {
+pub fn resolved(source: &Source, typed: &Typed, parameters: &[(String, ParameterSpec)], files: &Files) -> Result<String, toml::ser::Error> {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# Written by fitjob {version} from {}: every default is spelled out.\n", source.name);
     text += &format!("seed = {}\n\n", typed.seed);
@@ -83,9 +78,8 @@ fn make_portable(model: &mut Table, key: &str, path: &str, base: &Path, files: &
             model.insert("code".into(), Value::String(text.clone()));
         }
         Some(Loaded::Table(data)) if key == "data" && data.rows() * data.columns.len() <= INLINE => {
-            let column = |(name, values): &(String, Vec<f64>)| {
-                (name.clone(), Value::Array(values.iter().map(|&v| Value::Float(v)).collect()))
-            };
+            let column =
+                |(name, values): &(String, Vec<f64>)| (name.clone(), Value::Array(values.iter().map(|&v| Value::Float(v)).collect()));
             model.insert(key.into(), Value::Table(data.columns.iter().map(column).collect()));
         }
         _ => {

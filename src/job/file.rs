@@ -103,7 +103,8 @@ fn read_run(tree: &Node, problems: &mut Vec<Problem>) -> RunSpec {
 /// The kind is read first, then the concrete struct: a tagged enum would lose the places.
 fn read_model(tree: &Node, problems: &mut Vec<Problem>) -> Option<(ModelSpec, Option<DelaySpec>)> {
     let Some(node) = tree.at(&["model"]) else {
-        problems.push(Problem::at(&start(tree), "the job has no [model]").help("add [model] with kind = \"ode\", \"curve\" or \"problem\""));
+        problems
+            .push(Problem::at(&start(tree), "the job has no [model]").help("add [model] with kind = \"ode\", \"curve\" or \"problem\""));
         return None;
     };
     let delay_typed = tree.at(&["model", "delay"]).is_some();
@@ -131,9 +132,9 @@ fn read_engine(tree: &Node, problems: &mut Vec<Problem>) -> Option<EngineSpec> {
         None => EngineSpec::default().method().to_string(),
     };
     match EngineSpec::canonical(&method) {
-        Some("importance-nested") => read::value(&rest, problems, |value| {
-            importance_nested::Settings::deserialize(value).map(EngineSpec::ImportanceNested)
-        }),
+        Some("importance-nested") => {
+            read::value(&rest, problems, |value| importance_nested::Settings::deserialize(value).map(EngineSpec::ImportanceNested))
+        }
         _ => {
             problems.push(unknown_value(node, "method", &method, &names));
             None
@@ -155,8 +156,7 @@ fn read_parameters(node: &Node, problems: &mut Vec<Problem>) -> Vec<(String, Par
     parameters
 }
 
-const PARAMETER_HELP: &str =
-    "a parameter is a prior { prior = \"normal\", mean = 0, sd = 1 }, a fixed number, or a tie \"= a + b\"";
+const PARAMETER_HELP: &str = "a parameter is a prior { prior = \"normal\", mean = 0, sd = 1 }, a fixed number, or a tie \"= a + b\"";
 
 fn read_parameter(node: &Node, problems: &mut Vec<Problem>) -> Option<ParameterSpec> {
     match &node.content {
@@ -274,8 +274,8 @@ fn without(node: &Node, keys: &[&str]) -> Node {
 }
 
 fn check_name(name: &str, node: &Node, problems: &mut Vec<Problem>) {
-    let good = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let good =
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !good {
         let problem = Problem::at(&node.key, format!("`{name}` cannot be a name"));
         problems.push(problem.help("a name is made of letters, digits and underscores, and starts with a letter"));

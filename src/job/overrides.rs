@@ -39,9 +39,7 @@ fn value(text: &str, place: Place) -> Node {
 /// Every place below becomes the override's value: finer places would point into a text nobody typed.
 fn moved(node: Node, place: &Place) -> Node {
     let content = match node.content {
-        Content::Table(entries) => {
-            Content::Table(entries.into_iter().map(|(name, node)| (name, moved(node, place))).collect())
-        }
+        Content::Table(entries) => Content::Table(entries.into_iter().map(|(name, node)| (name, moved(node, place))).collect()),
         Content::List(items) => Content::List(items.into_iter().map(|node| moved(node, place)).collect()),
         plain => plain,
     };

@@ -110,6 +110,10 @@ fn plain_words(serde: &str) -> String {
         "a sequence" | "sequence" => "a list".into(),
         "a map" | "map" => "a table".into(),
         _ if serde.starts_with("struct ") || serde.starts_with("internally tagged enum") => "a table of keys".into(),
-        _ => serde.replace("floating point", "the number").replace("integer", "the number").replace("boolean ", "").replace("string \"", "the text \""),
+        _ => serde
+            .replace("floating point", "the number")
+            .replace("integer", "the number")
+            .replace("boolean ", "")
+            .replace("string \"", "the text \""),
     }
 }

@@ -120,12 +120,7 @@ fn default_parameters(tree: &Node, model: &dyn Model, problems: &mut Vec<Problem
     model.default_box().map(|sides| sides.into_iter().map(uniform).collect())
 }
 
-fn space(
-    tree: &Node,
-    parameters: &[(String, ParameterSpec)],
-    typed: &Typed,
-    problems: &mut Vec<Problem>,
-) -> Option<Space> {
+fn space(tree: &Node, parameters: &[(String, ParameterSpec)], typed: &Typed, problems: &mut Vec<Problem>) -> Option<Space> {
     let mut list = Vec::new();
     for (name, spec) in parameters {
         let role = match spec {
@@ -148,4 +143,3 @@ fn space(
     let built = Space::new(list, typed.derived.clone());
     built.map_err(|errors| problems.extend(errors.into_iter().map(|error| check::in_space(tree, error)))).ok()
 }
-

@@ -136,9 +136,7 @@ impl Node {
         match &self.content {
             Content::Plain(value) => value.clone(),
             Content::List(items) => Value::Array(items.iter().map(Node::value).collect()),
-            Content::Table(entries) => {
-                Value::Table(entries.iter().map(|(name, node)| (name.clone(), node.value())).collect())
-            }
+            Content::Table(entries) => Value::Table(entries.iter().map(|(name, node)| (name.clone(), node.value())).collect()),
         }
     }
 }

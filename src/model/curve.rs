@@ -84,7 +84,8 @@ impl Correlated {
         let matrix = DMatrix::from_fn(n, n, |i, j| matrix.columns[j].1[i]);
         check_symmetric(&matrix)?;
         let factor = Cholesky::new(matrix).ok_or_else(|| {
-            let help = "it needs positive variances and no row that is a sum of others; adding a small variance to the diagonal often helps";
+            let help =
+                "it needs positive variances and no row that is a sum of others; adding a small variance to the diagonal often helps";
             ModelError::new(&["covariance"], "the matrix is not positive definite (its Cholesky factor does not exist)").help(help)
         })?;
         let log_det: f64 = factor.l_dirty().diagonal().iter().map(|v| 2.0 * libm::log(*v)).sum();
@@ -121,7 +122,8 @@ fn check_symmetric(matrix: &DMatrix<f64>) -> Result<(), ModelError> {
         for j in 0..i {
             let (a, b) = (matrix[(i, j)], matrix[(j, i)]);
             if (a - b).abs() > 1e-8 * (matrix[(i, i)] * matrix[(j, j)]).abs().sqrt() {
-                let message = format!("the matrix is not symmetric: row {} column {} is {a}, row {} column {} is {b}", i + 1, j + 1, j + 1, i + 1);
+                let message =
+                    format!("the matrix is not symmetric: row {} column {} is {a}, row {} column {} is {b}", i + 1, j + 1, j + 1, i + 1);
                 return Err(ModelError::new(&["covariance"], message));
             }
         }

@@ -61,7 +61,9 @@ fn code(spec: &OdeSpec, files: &Files) -> Result<(&'static str, String), ModelEr
             Some(Loaded::Text(code)) => Ok(("code_file", code.clone())),
             _ => Err(ModelError::new(&["code_file"], format!("no text was read from \"{path}\""))),
         },
-        (None, None) => Err(ModelError::new(&[], "the equations are missing").help("give code = \"\"\"...\"\"\" or code_file = \"model.diffsl\"")),
+        (None, None) => {
+            Err(ModelError::new(&[], "the equations are missing").help("give code = \"\"\"...\"\"\" or code_file = \"model.diffsl\""))
+        }
         (Some(_), Some(_)) => Err(ModelError::new(&["code_file"], "code and code_file are both given; one is enough")),
     }
 }

@@ -15,10 +15,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutputError> {
 }
 
 /// As [`write`], for content that `fill` writes to the temporary path that it is given (and closes).
-pub fn write_with<E: std::fmt::Display>(
-    path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), E>,
-) -> Result<(), OutputError> {
+pub fn write_with<E: std::fmt::Display>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), OutputError> {
     let temporary = temporary_name(path);
     fill(&temporary).map_err(|e| fail(path, &temporary, e))?;
     commit(&temporary, path).map_err(|e| fail(path, &temporary, e))

@@ -26,9 +26,9 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
         Json::Null => Ok(f64::NAN),
         Json::Text(text) if text == "Infinity" => Ok(f64::INFINITY),
         Json::Text(text) if text == "-Infinity" => Ok(f64::NEG_INFINITY),
-        Json::Text(text) => Err(serde::de::Error::custom(format!(
-            "\"{text}\" is no number (a number, null, \"Infinity\" or \"-Infinity\" belongs here)"
-        ))),
+        Json::Text(text) => {
+            Err(serde::de::Error::custom(format!("\"{text}\" is no number (a number, null, \"Infinity\" or \"-Infinity\" belongs here)")))
+        }
     }
 }
 

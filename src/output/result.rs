@@ -13,8 +13,7 @@ use std::path::Path;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Names in a group that no parameter may take; a parameter so called is written with an underscore after it.
-const RESERVED: [&str; 8] =
-    ["chain", "draw", "sample", "free_parameter", "log_weight", "log_like", "log_prior", "unit_cube"];
+const RESERVED: [&str; 8] = ["chain", "draw", "sample", "free_parameter", "log_weight", "log_like", "log_prior", "unit_cube"];
 
 /// Writes `fit` to `path`, complete or not at all.
 pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> std::result::Result<(), OutputError> {

@@ -39,8 +39,7 @@ impl RunDir {
             _ => remove_run(path)?,
         }
         fs::create_dir_all(path).map_err(|e| {
-            OutputError::cannot("make the run directory", path, e)
-                .help("choose another place with --out DIR or `dir` in [output]")
+            OutputError::cannot("make the run directory", path, e).help("choose another place with --out DIR or `dir` in [output]")
         })?;
         // The log's exclusive creation decides between two runs that start here at the same time.
         let log = Log::create(root, &path.join(LOG))?;

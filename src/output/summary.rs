@@ -109,10 +109,7 @@ impl Summary {
             busy_fraction: busy.iter().sum::<f64>() / busy.len() as f64,
             rejected: facts.rejected,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
-            parameters: varying
-                .into_iter()
-                .map(|c| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best)))
-                .collect(),
+            parameters: varying.into_iter().map(|c| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best))).collect(),
             fixed: fixed.into_iter().map(|c| (c.name.to_string(), c.values[0])).collect(),
             best_log_like: fit.log_like[fit.best],
             n_samples: fit.len(),

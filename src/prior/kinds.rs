@@ -221,9 +221,7 @@ impl PriorSpec {
                 sd_low: positive("sd_low", it.sd_low)?,
                 sd_high: positive("sd_high", it.sd_high)?,
             },
-            PriorSpec::Cauchy(it) => {
-                Law::Cauchy { location: finite("location", it.location)?, scale: positive("scale", it.scale)? }
-            }
+            PriorSpec::Cauchy(it) => Law::Cauchy { location: finite("location", it.location)?, scale: positive("scale", it.scale)? },
             PriorSpec::HalfCauchy(it) => Law::HalfCauchy { scale: positive("scale", it.scale)? },
             PriorSpec::StudentT(it) => Law::StudentT {
                 df: shape("df", it.df, 0.1)?,
@@ -231,9 +229,7 @@ impl PriorSpec {
                 scale: positive("scale", it.scale)?,
             },
             PriorSpec::Beta(it) => Law::Beta { a: shape("a", it.a, 1e-3)?, b: shape("b", it.b, 1e-3)? },
-            PriorSpec::Gamma(it) => {
-                Law::Gamma { shape: shape("shape", it.shape, 1e-3)?, scale: rate_or_scale(it.rate, it.scale)? }
-            }
+            PriorSpec::Gamma(it) => Law::Gamma { shape: shape("shape", it.shape, 1e-3)?, scale: rate_or_scale(it.rate, it.scale)? },
             PriorSpec::Exponential(it) => Law::Exponential { scale: rate_or_scale(it.rate, it.scale)? },
             PriorSpec::PowerLaw(it) => {
                 let lowest = if it.exponent > -1.0 { 0.0 } else { f64::MIN_POSITIVE };

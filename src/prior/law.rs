@@ -7,25 +7,65 @@ use std::f64::consts::{FRAC_PI_2, LN_2, PI, TAU};
 /// A one-dimensional distribution without truncation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Law {
-    Uniform { min: f64, max: f64 },
-    Normal { mean: f64, sd: f64 },
+    Uniform {
+        min: f64,
+        max: f64,
+    },
+    Normal {
+        mean: f64,
+        sd: f64,
+    },
     /// |x| of a normal about zero.
-    HalfNormal { sd: f64 },
+    HalfNormal {
+        sd: f64,
+    },
     /// ln x is normal.
-    LogNormal { mu: f64, sigma: f64 },
+    LogNormal {
+        mu: f64,
+        sigma: f64,
+    },
     /// Two half-normals that meet at the mode with equal height (Fechner 1897).
-    SplitNormal { mode: f64, sd_low: f64, sd_high: f64 },
-    Cauchy { location: f64, scale: f64 },
-    HalfCauchy { scale: f64 },
-    StudentT { df: f64, location: f64, scale: f64 },
-    Beta { a: f64, b: f64 },
+    SplitNormal {
+        mode: f64,
+        sd_low: f64,
+        sd_high: f64,
+    },
+    Cauchy {
+        location: f64,
+        scale: f64,
+    },
+    HalfCauchy {
+        scale: f64,
+    },
+    StudentT {
+        df: f64,
+        location: f64,
+        scale: f64,
+    },
+    Beta {
+        a: f64,
+        b: f64,
+    },
     /// `scale` is 1 / rate.
-    Gamma { shape: f64, scale: f64 },
-    Exponential { scale: f64 },
+    Gamma {
+        shape: f64,
+        scale: f64,
+    },
+    Exponential {
+        scale: f64,
+    },
     /// p(x) proportional to x^exponent; -1 is log-uniform.
-    PowerLaw { exponent: f64, min: f64, max: f64 },
+    PowerLaw {
+        exponent: f64,
+        min: f64,
+        max: f64,
+    },
     /// ln x has a power law with this exponent: p(x) proportional to (ln x)^exponent / x, 1 <= min.
-    LogPowerLaw { exponent: f64, min: f64, max: f64 },
+    LogPowerLaw {
+        exponent: f64,
+        min: f64,
+        max: f64,
+    },
 }
 
 impl Law {
@@ -33,15 +73,11 @@ impl Law {
     pub fn support(&self) -> (f64, f64) {
         match *self {
             Law::Uniform { min, max } | Law::PowerLaw { min, max, .. } | Law::LogPowerLaw { min, max, .. } => (min, max),
-            Law::HalfNormal { .. }
-            | Law::LogNormal { .. }
-            | Law::HalfCauchy { .. }
-            | Law::Gamma { .. }
-            | Law::Exponential { .. } => (0.0, f64::INFINITY),
-            Law::Beta { .. } => (0.0, 1.0),
-            Law::Normal { .. } | Law::SplitNormal { .. } | Law::Cauchy { .. } | Law::StudentT { .. } => {
-                (f64::NEG_INFINITY, f64::INFINITY)
+            Law::HalfNormal { .. } | Law::LogNormal { .. } | Law::HalfCauchy { .. } | Law::Gamma { .. } | Law::Exponential { .. } => {
+                (0.0, f64::INFINITY)
             }
+            Law::Beta { .. } => (0.0, 1.0),
+            Law::Normal { .. } | Law::SplitNormal { .. } | Law::Cauchy { .. } | Law::StudentT { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
 

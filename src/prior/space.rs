@@ -6,7 +6,10 @@ use crate::expr::{BoundExpr, Expr, ExprError};
 /// How a parameter gets its value.
 #[derive(Clone, Debug)]
 pub enum Role {
-    Free { prior: Prior, periodic: bool },
+    Free {
+        prior: Prior,
+        periodic: bool,
+    },
     Fixed(f64),
     /// An expression of other parameters.
     Tied(Expr),

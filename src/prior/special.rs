@@ -197,12 +197,15 @@ fn solve(start: f64, p: f64, q: f64, at: impl Fn(f64) -> (f64, f64, f64)) -> f64
     for _ in 0..200 {
         let (p_y, q_y, density) = at(y);
         // error > 0: y is too large
-        let (error, slope) =
-            if p < q { (ln(p_y / p), density / p_y) } else { (ln(q / q_y), density / q_y) };
+        let (error, slope) = if p < q { (ln(p_y / p), density / p_y) } else { (ln(q / q_y), density / q_y) };
         if error == 0.0 {
             return y;
         }
-        if error > 0.0 { high = y } else { low = y }
+        if error > 0.0 {
+            high = y
+        } else {
+            low = y
+        }
         let mut next = y - error / slope;
         if !(next > low && next < high) {
             next = 0.5 * (low + high);

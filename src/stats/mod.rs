@@ -35,14 +35,19 @@ pub fn mean_sd(values: &[f64], weights: &[f64]) -> (f64, f64) {
 /// Quantiles at `levels` (0 to 1) by the inverted distribution function: the smallest value whose cumulative weight
 /// is at least the level. All NaN when a sample of positive weight is NaN, or when there is no weight at all.
 pub fn quantiles(values: &[f64], weights: &[f64], levels: &[f64]) -> Vec<f64> {
-    let mut sorted: Vec<(f64, f64)> =
-        values.iter().copied().zip(weights.iter().copied()).filter(|(_, w)| *w > 0.0).collect();
+    let mut sorted: Vec<(f64, f64)> = values.iter().copied().zip(weights.iter().copied()).filter(|(_, w)| *w > 0.0).collect();
     if sorted.is_empty() || sorted.iter().any(|(x, _)| x.is_nan()) {
         return vec![f64::NAN; levels.len()];
     }
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut sum = 0.0;
-    let cumulative: Vec<f64> = sorted.iter().map(|(_, w)| { sum += w; sum }).collect();
+    let cumulative: Vec<f64> = sorted
+        .iter()
+        .map(|(_, w)| {
+            sum += w;
+            sum
+        })
+        .collect();
     levels
         .iter()
         .map(|level| {

@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 pub fn fitjob() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fitjob"));
     for (key, _) in std::env::vars() {
-        if ["OMPI_", "PMI", "PMIX", "SLURM_", "HYDRA_", "MPI_"].iter().any(|prefix| key.starts_with(prefix)) && !key.starts_with("OMPI_ALLOW") {
+        if ["OMPI_", "PMI", "PMIX", "SLURM_", "HYDRA_", "MPI_"].iter().any(|prefix| key.starts_with(prefix))
+            && !key.starts_with("OMPI_ALLOW")
+        {
             command.env_remove(key);
         }
     }

@@ -43,7 +43,8 @@ impl Equations {
     pub fn read(code: &str) -> Result<Equations, Fault> {
         let parsed = diffsl::parser::parse_ds_string(code).map_err(|e| format!("the DiffSL code is not well formed:\n{e}"))?;
         refuse_imports(&parsed.tensors)?;
-        let model = DiscreteModel::build("model", &parsed).map_err(|e| format!("the DiffSL code has faults:{}", e.as_error_message(code)))?;
+        let model =
+            DiscreteModel::build("model", &parsed).map_err(|e| format!("the DiffSL code has faults:{}", e.as_error_message(code)))?;
         if model.stop().is_some() || model.reset().is_some() {
             return Err("`stop` and `reset` are not supported: the data are compared with one smooth solution".into());
         }

@@ -76,11 +76,11 @@ pub fn mean_and_effective(log_like: impl Iterator<Item = f64> + Clone) -> (usize
     }
     let (mut sum, mut squares) = (0.0, 0.0);
     for l in log_like {
-        let e = (l - most).exp();
+        let e = libm::exp(l - most);
         sum += e;
         squares += e * e;
     }
-    (n, most + (sum / n as f64).ln(), sum * sum / squares)
+    (n, most + libm::log(sum / n as f64), sum * sum / squares)
 }
 
 /// `log_whole` times the share `hits` of `tries`, as a log volume with its relative variance.
@@ -89,7 +89,7 @@ fn share(hits: u64, tries: u64, log_whole: f64) -> (f64, f64) {
         return (f64::NEG_INFINITY, 0.0);
     }
     let share = hits as f64 / tries as f64;
-    (log_whole + share.ln(), (1.0 - share) / hits as f64)
+    (log_whole + libm::log(share), (1.0 - share) / hits as f64)
 }
 
 /// What all shells together say.
@@ -111,7 +111,7 @@ impl Evidence {
         let (mut variance, mut inverse) = (0.0, 0.0);
         for (shell, log_z_i) in shells.iter().zip(&log_zs) {
             if *log_z_i > f64::NEG_INFINITY {
-                let share = (log_z_i - log_z).exp();
+                let share = libm::exp(log_z_i - log_z);
                 variance += share * share * (shell.mean_variance() + shell.volume_variance);
                 inverse += share * share / shell.n_eff;
             }
@@ -121,6 +121,6 @@ impl Evidence {
 
     /// Share of each shell in the evidence.
     pub fn shares(&self) -> Vec<f64> {
-        self.shells.iter().map(|s| (s.log_z() - self.log_z).exp()).map(|s| if s.is_nan() { 0.0 } else { s }).collect()
+        self.shells.iter().map(|s| libm::exp(s.log_z() - self.log_z)).map(|s| if s.is_nan() { 0.0 } else { s }).collect()
     }
 }

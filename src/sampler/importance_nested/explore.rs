@@ -144,7 +144,7 @@ impl Run {
         }
         let live = self.live();
         // Sampling costs n_eff (sum_i Z_i / sqrt(eta_i) / Z)^2 calls; a further bound can at best make the live part flat.
-        let spread = live.share * (live.flatness.powf(-0.5) - 1.0);
+        let spread = live.share * (live.flatness.sqrt().recip() - 1.0);
         let saving = 2.0 * self.settings.n_eff * spread;
         let price = (self.settings.update() + self.settings.window / 2) as f64;
         // Where the likelihood is uneven among the live points, more is hidden behind them than their share tells
@@ -162,11 +162,11 @@ impl Run {
         let evidence = Evidence::of(&self.ledger, Count::Explored);
         let (mut volume, mut z, mut squares) = (Vec::new(), 0.0, 0.0);
         for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
-            let log_each = summary.log_volume - (summary.n as f64).ln();
+            let log_each = summary.log_volume - libm::log(summary.n as f64);
             let live = counted(shell, Count::Explored).map(|id| self.ledger.points.log_like[id as usize]).filter(|l| *l >= l_min);
             for log_like in live {
                 volume.push(log_each);
-                let weight = (log_each + log_like - evidence.log_z).exp();
+                let weight = libm::exp(log_each + log_like - evidence.log_z);
                 z += weight;
                 squares += weight * weight;
             }

@@ -98,7 +98,7 @@ impl Shell {
         if self.tries == 0 {
             return self.region.log_tried();
         }
-        self.region.log_tried() + (self.inside as f64 / self.tries as f64).ln()
+        self.region.log_tried() + libm::log(self.inside as f64 / self.tries as f64)
     }
 
     /// Drops candidates not yet used, also those still to come.

@@ -56,7 +56,7 @@ impl Run {
             ..Posterior::default()
         };
         for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
-            let log_each = summary.log_volume - (summary.n as f64).ln() - evidence.log_z;
+            let log_each = summary.log_volume - libm::log(summary.n as f64) - evidence.log_z;
             for id in counted(shell, count) {
                 let log_like = self.ledger.points.log_like[id as usize];
                 if log_like + log_each > f64::NEG_INFINITY {
@@ -110,18 +110,13 @@ impl Run {
             if *share > 0.05 && summary.n_eff < 20.0 {
                 warn(format!(
                     "shell {number} holds {:.0}% of the evidence with only {:.0} effective points: raise n_live (now {n_live})",
-                    100.0 * share, summary.n_eff
+                    100.0 * share,
+                    summary.n_eff
                 ));
             }
         }
         if halves.abs() > 4.0 {
             warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
-        }
-        if occupation < 0.5 {
-            warn(format!(
-                "only {:.0}% of the posterior lies in every bound made on the way: early bounds missed a part that was found later; raise n_live (now {n_live})",
-                100.0 * occupation
-            ));
         }
         if self.rejected > 0 {
             warn(format!("{} calls were rejected by the model and count as likelihood zero", self.rejected));
@@ -158,7 +153,8 @@ impl Run {
         let d = self.n_dim;
         let u: Vec<f64> = chosen.iter().flat_map(|at| posterior.u[at * d..(at + 1) * d].iter().copied()).collect();
         let regions: Vec<_> = self.ledger.shells.iter().rev().map(|s| s.region.clone()).collect();
-        let home: Vec<usize> = newest_holding(&regions, &u, d).iter().map(|h| h.map_or(0, |back| self.ledger.newest() - back as usize)).collect();
+        let home: Vec<usize> =
+            newest_holding(&regions, &u, d).iter().map(|h| h.map_or(0, |back| self.ledger.newest() - back as usize)).collect();
         let mut least: f64 = 1.0;
         for (number, shell) in self.ledger.shells.iter().enumerate().skip(1) {
             let mut held = vec![false; home.len()];

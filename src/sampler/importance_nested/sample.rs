@@ -46,9 +46,7 @@ impl Run {
         let mut batch = self.filling.take().unwrap_or_default();
         batch.sampling = true;
         while batch.len() < self.settings.n_batch {
-            let Some((shell, left)) = self.plan.queue.front().copied() else {
-                if self.plan_round(mail) { continue } else { break }
-            };
+            let Some((shell, left)) = self.plan.queue.front().copied() else { if self.plan_round(mail) { continue } else { break } };
             let queue = &mut self.ledger.shells[shell as usize].queue;
             if let Some((u, _)) = queue.points.pop_front() {
                 batch.u.extend(u);
@@ -119,7 +117,7 @@ impl Run {
         let reference = self.ledger.points.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let counted = if self.settings.discard_exploration { 0 } else { shell.members.len() };
         Known {
-            z: if summary.n == 0 { 0.0 } else { (log_volume + summary.log_mean - reference).exp() },
+            z: if summary.n == 0 { 0.0 } else { libm::exp(log_volume + summary.log_mean - reference) },
             efficiency: if summary.n == 0 { 1.0 } else { summary.n_eff / summary.n as f64 },
             have: (counted as u64 + self.plan.given[number]) as f64,
             floor: if self.plan.rounds == 0 { FLOOR.max(self.settings.n_shell as u64) as f64 } else { 0.0 },

@@ -82,9 +82,8 @@ impl Default for Settings {
 impl Settings {
     /// Refuses what cannot work, naming the setting and its allowed range.
     pub fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse = |key: &str, value: String, need: &str| {
-            Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")))
-        };
+        let refuse =
+            |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
         if n_dim == 0 {
             return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
         }
