@@ -96,7 +96,9 @@ impl Run {
                 evidence.n_eff, self.settings.n_eff
             ));
         }
-        if count == Count::All && self.settings.discard_exploration {
+        if !self.settings.discard_exploration {
+            warn("log Z counts the points that taught the bounds (discard_exploration = false): in many dimensions its bias exceeds its error".into());
+        } else if count == Count::All {
             warn("log Z may be biased: the run ended before enough fresh points were drawn, so the points that taught the bounds are counted".into());
         }
         if heaviest > 0.1 {
