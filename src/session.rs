@@ -65,6 +65,6 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, watch: &mut Watch) 
     let driven = driver::drive(&mut *sampler, &mut *evaluator, &mut |s, e| watch(root, s, e)).map_err(|e| e.to_string())?;
     let stats = evaluator.stats();
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
-    let fit = Fit::new(posterior, &*job.space).map_err(|e| e.to_string())?;
+    let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
     Ok((fit, Effort { driven, stats, progress: sampler.progress() }))
 }

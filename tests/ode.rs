@@ -109,7 +109,7 @@ fn bits_do_not_depend_on_the_order_of_points_nor_on_failures_between_them() {
         let mut density = model.bind(&names()).unwrap();
         // forward, backward, and in a stride that visits every point
         let n = points.len();
-        let stride = (3..).find(|s| n % s != 0 && s % 2 == 1 && gcd(n, *s) == 1).unwrap();
+        let stride = (3..).find(|s| !n.is_multiple_of(*s) && s % 2 == 1 && gcd(n, *s) == 1).unwrap();
         for i in (0..n).chain((0..n).rev()).chain((0..n).map(|k| k * stride % n)) {
             assert_eq!(density.log_like(&points[i]).map(f64::to_bits), fresh[i], "{keys} at point {i}: {:?}", points[i]);
         }

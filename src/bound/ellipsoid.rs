@@ -87,9 +87,9 @@ impl Ellipsoid {
     /// The point in the frame in which the ellipsoid is the unit ball.
     pub fn whiten(&self, x: &[f64], y: &mut [f64]) {
         let d = self.d();
-        for i in 0..d {
+        for (i, y) in y.iter_mut().enumerate().take(d) {
             let row = &self.inverse[i * d..i * d + i + 1];
-            y[i] = row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum();
+            *y = row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum();
         }
     }
 

@@ -50,6 +50,9 @@ pub fn affinity() -> Vec<usize> {
     }
 }
 
+/// Reads the quota of one control group.
+type ReadQuota = fn(&Path) -> Option<f64>;
+
 /// CPU quota in cores from the control groups below `root` (version 2: cpu.max; version 1:
 /// cpu.cfs_quota_us): the least on the way from the process's group up to the top.
 pub fn quota(root: &Path) -> Option<f64> {
@@ -59,7 +62,7 @@ pub fn quota(root: &Path) -> Option<f64> {
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let tops: Vec<(PathBuf, fn(&Path) -> Option<f64>)> = if controllers.is_empty() {
+        let tops: Vec<(PathBuf, ReadQuota)> = if controllers.is_empty() {
             vec![(fs.clone(), quota_v2)]
         } else if controllers.split(',').any(|c| c == "cpu") {
             vec![(fs.join(controllers), quota_v1), (fs.join("cpu"), quota_v1)]

@@ -3,6 +3,9 @@
 //! A probability always travels as the pair (p, q) of lower and upper tail, p + q = 1, so that neither
 //! tail loses digits to a subtraction from one.
 
+// The coefficients are Wichura's, to the digits he gives.
+#![allow(clippy::excessive_precision)]
+
 // Not the system's functions: those may differ in the last bit between processors.
 use libm::{erfc, exp, lgamma as ln_gamma, log as ln, log1p as ln_1p};
 use std::f64::consts::{SQRT_2, TAU};

@@ -36,7 +36,7 @@ pub fn comm_self() -> Option<mpi::ffi::MPI_Comm> {
     unsafe {
         mpi::ffi::MPI_Initialized(&mut up);
         mpi::ffi::MPI_Finalized(&mut down);
-        (up != 0 && down == 0).then(|| mpi::ffi::RSMPI_COMM_SELF)
+        (up != 0 && down == 0).then_some(mpi::ffi::RSMPI_COMM_SELF)
     }
 }
 
@@ -172,6 +172,7 @@ impl Link for Mpi {
             let parts = Partition::new(data, counts, starts);
             // SAFETY: MPI keeps the addresses of data, counts and starts, which live in `Posted`; the
             // `Partition` only carries them.
+            #[allow(clippy::deref_addrof)] // the way to a longer lifetime
             let parts: &'static Partition<_, _, _> = unsafe { &*(&raw const parts) };
             raw(root.immediate_scatter_varcount_into_root(StaticScope, parts, &mut [] as &mut [f64]))
         })))
@@ -187,6 +188,7 @@ impl Link for Mpi {
         Box::new(Posted::new(zeros(counts.iter().sum()), to_counts(counts), |data, counts, starts| {
             let mut parts = PartitionMut::new(data, counts, starts);
             // SAFETY: as in `scatter`.
+            #[allow(clippy::deref_addrof)]
             let parts: &'static mut PartitionMut<_, _, _> = unsafe { &mut *(&raw mut parts) };
             raw(root.immediate_gather_varcount_into_root(StaticScope, &[] as &[f64], parts))
         }))
