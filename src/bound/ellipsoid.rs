@@ -60,22 +60,19 @@ impl Ellipsoid {
 
     /// Squared distance from the centre in units of the surface: at most 1 inside.
     pub fn radius2(&self, x: &[f64]) -> f64 {
-        let d = self.d();
         let mut total = 0.0;
-        for i in 0..d {
-            let row = &self.inverse[i * d..i * d + i + 1];
-            let y: f64 = row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum();
+        for i in 0..self.d() {
+            let y = self.whitened(i, x);
             total += y * y;
         }
         total
     }
 
+    /// Stops at the first coordinate that is too far out.
     pub fn contains(&self, x: &[f64]) -> bool {
-        let d = self.d();
         let mut total = 0.0;
-        for i in 0..d {
-            let row = &self.inverse[i * d..i * d + i + 1];
-            let y: f64 = row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum();
+        for i in 0..self.d() {
+            let y = self.whitened(i, x);
             total += y * y;
             if total > 1.0 {
                 return false;
@@ -84,13 +81,17 @@ impl Ellipsoid {
         true
     }
 
+    /// Coordinate `i` of the point in the frame in which the ellipsoid is the unit ball.
+    #[inline]
+    fn whitened(&self, i: usize, x: &[f64]) -> f64 {
+        let start = i * self.d();
+        let row = &self.inverse[start..=start + i];
+        row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum()
+    }
+
     /// The point in the frame in which the ellipsoid is the unit ball.
     pub fn whiten(&self, x: &[f64], y: &mut [f64]) {
-        let d = self.d();
-        for (i, y) in y.iter_mut().enumerate().take(d) {
-            let row = &self.inverse[i * d..i * d + i + 1];
-            *y = row.iter().zip(x).zip(&self.centre).map(|((a, x), c)| a * (x - c)).sum();
-        }
+        y.iter_mut().enumerate().take(self.d()).for_each(|(i, y)| *y = self.whitened(i, x));
     }
 
     pub fn whiten_all(&self, x: &[f64]) -> Vec<f64> {

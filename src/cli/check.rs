@@ -1,8 +1,8 @@
 //! `fitjob check`: validates a job, evaluates prior draws on this core, and says what a run would meet.
 
-use super::exit;
+use super::{JobArgs, exit};
 use crate::exec::OnError;
-use crate::job::{self, Job, JobError, Source};
+use crate::job::{self, Job, JobError};
 use crate::launch::cores;
 use crate::model::Density;
 use crate::prior::Role;
@@ -13,26 +13,18 @@ use clap::Args;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Job file (TOML or JSON); default: ./fit.toml, else the built-in lynx and hare fit
-    #[arg(value_name = "JOB")]
-    pub job: Option<PathBuf>,
+    #[command(flatten)]
+    pub job: JobArgs,
     /// Prior draws to evaluate
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub draws: u32,
     /// Cores (ranks times threads) that the run is meant for [default: those granted to this process]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub ncores: Option<u32>,
-    /// Seed of the draws (overrides the job file)
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// Override a key of the job file, e.g. --set sampler.n_live=1000 (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// What came of one prior draw.
@@ -85,9 +77,7 @@ pub fn run(args: &CheckArgs) -> i32 {
 }
 
 fn read(args: &CheckArgs) -> Result<Job, JobError> {
-    let mut overrides = args.set.clone();
-    overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
-    job::resolve(&job::load(Source::find(args.job.as_deref(), overrides)?)?)
+    job::resolve(&args.job.load()?)
 }
 
 /// Evaluates `n` draws one after another.

@@ -7,6 +7,7 @@ pub mod run;
 pub mod schema;
 pub mod summary;
 
+use crate::job::{self, JobError, Package, Source};
 use crate::launch::{self, Env};
 use crate::world::World;
 use clap::{Args, Parser, Subcommand};
@@ -51,11 +52,33 @@ pub enum Command {
     Schema,
 }
 
+/// Which job, and what to change in it.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub struct JobArgs {
     /// Job file (TOML or JSON); default: ./fit.toml, else the built-in lynx and hare fit
     #[arg(value_name = "JOB")]
-    pub job: Option<PathBuf>,
+    pub file: Option<PathBuf>,
+    /// Seed of every random choice (overrides the job file)
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Override a key of the job file, e.g. --set sampler.n_live=1000 (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl JobArgs {
+    /// Reads the job and the files it names.
+    fn load(&self) -> Result<Package, JobError> {
+        let mut overrides = self.set.clone();
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        job::load(Source::find(self.file.as_deref(), overrides)?)
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
     /// Run directory [default: the job file's name with .run, in the current folder]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -65,12 +88,6 @@ pub struct RunArgs {
     /// Threads that evaluate on this machine, or in each rank under MPI
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub ncores: Option<u32>,
-    /// Seed of every random choice (overrides the job file)
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// Override a key of the job file, e.g. --set sampler.n_live=1000 (repeatable)
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
 }
 
 /// Does what the command line asks for, and gives the exit code.

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::{RunArgs, exit};
-use crate::job::{self, Job, JobError, Package, Source};
+use crate::job::{self, Job, JobError, Package};
 use crate::launch::{cores, seats};
 use crate::sampler::Sampler;
 use crate::session;
@@ -76,19 +76,13 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
 /// The root reads the job and its data; every rank gets the same bytes.
 fn share_package(world: &mut World, args: &RunArgs) -> Result<Package, Stop> {
     let read = match world.is_root() {
-        true => read_package(args).map(Some).map_err(job_error),
+        true => args.job.load().map(Some).map_err(job_error),
         false => Ok(None),
     };
     let mine = agree(world, exit::JOB, read)?;
     let bytes = mine.map(|package| postcard::to_stdvec(&package).expect("a package is plain data"));
     let bytes = world.broadcast_bytes(bytes);
     Ok(postcard::from_bytes(&bytes).expect("the root sent a package"))
-}
-
-fn read_package(args: &RunArgs) -> Result<Package, JobError> {
-    let mut overrides = args.set.clone();
-    overrides.extend(args.seed.map(|seed| format!("seed={seed}")));
-    job::load(Source::find(args.job.as_deref(), overrides)?)
 }
 
 /// Threads in each rank: as asked, else what the scheduler gave each task, else all cores granted to a
