@@ -15,6 +15,8 @@ pub mod prior;
 pub mod random;
 pub mod sampler;
 pub mod session;
+pub mod state;
 pub mod stats;
+pub mod stop;
 pub mod task;
 pub mod world;

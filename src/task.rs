@@ -54,6 +54,17 @@ pub struct Answer {
     pub seconds: f32,
 }
 
+/// A likelihood call that was paid for: what the journal keeps, so that no call is made twice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub id: TaskId,
+    /// The point of the unit cube.
+    pub u: Vec<f64>,
+    /// The value, or why the point was rejected.
+    pub outcome: Result<f64, String>,
+    pub seconds: f32,
+}
+
 /// Why a point has no log-likelihood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EvalError {

@@ -24,6 +24,8 @@ pub mod exit {
     pub const LAUNCH: i32 = 4;
     /// Files could not be read or written.
     pub const STORAGE: i32 = 5;
+    /// Stopped in good order before the end (time limit, signal): run it again with --resume. EX_TEMPFAIL of sysexits.h.
+    pub const STOPPED: i32 = 75;
 }
 
 /// Bayesian fits on one core or ten thousand, from one binary, with the same answer.

@@ -29,6 +29,9 @@ use crate::world::Root;
 use std::fmt;
 use std::sync::Arc;
 
+/// The longest that [`Evaluator::collect`] keeps its caller waiting.
+pub const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// What a NaN or +infinity from the model does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +61,7 @@ pub struct Site {
     pub on_error: OnError,
 }
 
-/// Does tasks and answers them, in any order. Points that the model rejects come back as log L = -infinity
+/// Does tasks and answers them, in any order. Points that the model rejects come back as [`crate::task::EvalError::Reject`]
 /// and are counted in [`ExecStats`]; anything worse ends the run as an [`ExecError`].
 pub trait Evaluator {
     /// Makes objects known that later tasks need.
@@ -66,7 +69,8 @@ pub trait Evaluator {
     /// Forgets objects, once submitted tasks that need them are done.
     fn retire(&mut self, keys: &[u64]);
     fn submit(&mut self, tasks: Vec<Task>) -> Result<(), ExecError>;
-    /// Waits until at least one answer is there; empty only if nothing is outstanding.
+    /// Waits until at least one answer is there, but not much longer than [`LOOK_UP`], so that its caller can look at the
+    /// clock and at signals: then, or if nothing is outstanding, it gives none.
     fn collect(&mut self) -> Result<Vec<Answer>, ExecError>;
     /// Points that can be evaluated at the same time.
     fn lanes(&self) -> usize;

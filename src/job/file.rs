@@ -8,12 +8,13 @@ use crate::expr::{Expr, ExprError};
 use crate::model::{DelaySpec, ModelSpec};
 use crate::prior::{self, PriorSpec};
 use crate::sampler::{EngineSpec, importance_nested};
+use crate::stop::TimeLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// How the job is run: nothing here changes the answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunSpec {
     /// Threads that evaluate on this machine, or in each rank under MPI; by default one.
@@ -25,6 +26,37 @@ pub struct RunSpec {
     pub on_error: OnError,
     /// How points are handed to ranks: "static" (equal shares), "dynamic" (as ranks come free) or "auto".
     pub dispatch: Dispatch,
+    /// A likelihood call that takes more seconds than this has failed, and `on_error` says what follows; by default none has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub call_limit_s: Option<f64>,
+    /// Ranks that hear nothing of each other for this many seconds end the job: a host or its network is gone.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub silence_limit_s: f64,
+    /// Stop with a checkpoint and exit code 75 when this much time has passed: seconds, or "90m", "1h 30m", "12:00:00",
+    /// "2-00:00:00" (days). By default a Slurm job stops in time for its own limit, and others never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<TimeLimit>,
+    /// Seconds between checkpoints; longer where writing one takes more than a hundredth of that.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub checkpoint_s: f64,
+    /// Keep every finished likelihood call on disk at once, so that none is made twice after a kill.
+    pub journal: bool,
+}
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        RunSpec {
+            ncores: None,
+            on_error: OnError::default(),
+            dispatch: Dispatch::default(),
+            call_limit_s: None,
+            silence_limit_s: 120.0,
+            time_limit: None,
+            checkpoint_s: 60.0,
+            journal: true,
+        }
+    }
 }
 
 /// Where results go.
@@ -96,6 +128,15 @@ fn read_run(tree: &Node, problems: &mut Vec<Problem>) -> RunSpec {
     let run: RunSpec = read::section(tree, &["run"], problems).unwrap_or_default();
     if let (Some(0), Some(node)) = (run.ncores, tree.at(&["run", "ncores"])) {
         problems.push(Problem::at(&node.place, "ncores must be at least 1"));
+    }
+    for (key, value) in
+        [("call_limit_s", run.call_limit_s), ("silence_limit_s", Some(run.silence_limit_s)), ("checkpoint_s", Some(run.checkpoint_s))]
+    {
+        if let (Some(value), Some(node)) = (value, tree.at(&["run", key]))
+            && !(value > 0.0 && value.is_finite())
+        {
+            problems.push(Problem::at(&node.place, format!("{key} must be a number of seconds above 0")));
+        }
     }
     run
 }
