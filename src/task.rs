@@ -28,6 +28,7 @@ pub enum Work {
         kind: u16,
         /// Published objects ([`Shared`]) that it reads.
         needs: Vec<u64>,
+        #[serde(with = "crate::bulk::bytes")]
         input: Vec<u8>,
     },
 }
@@ -36,6 +37,7 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub key: u64,
+    #[serde(with = "crate::bulk::bytes")]
     pub bytes: Vec<u8>,
 }
 
@@ -43,7 +45,7 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     LogLike(f64),
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::bulk::bytes")] Vec<u8>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
