@@ -17,6 +17,16 @@ pub struct Task {
     pub work: Work,
 }
 
+impl Task {
+    /// Published objects that the task reads.
+    pub fn needs(&self) -> &[u64] {
+        match &self.work {
+            Work::LogLike(_) => &[],
+            Work::Compute { needs, .. } => needs,
+        }
+    }
+}
+
 /// What a rank is asked to do: data, not closures, so that any rank can do it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
