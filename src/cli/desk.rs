@@ -4,7 +4,7 @@ use super::RunArgs;
 use crate::exec::ExecStats;
 use crate::fit::Fit;
 use crate::job::{Job, Package};
-use crate::output::{self, Log, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
+use crate::output::{self, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
 use crate::sampler::Sampler;
 use crate::session::Effort;
 use crate::world::Root;
@@ -14,8 +14,6 @@ pub struct Desk {
     dir: RunDir,
     progress: Progress,
     facts: RunFacts,
-    /// All parameters, for reports of rejected points.
-    names: Vec<String>,
 }
 
 impl Desk {
@@ -43,7 +41,7 @@ impl Desk {
         log.start(&facts);
         let mut progress = Progress::new(root, Style::Auto, Some(log));
         facts.warnings.iter().for_each(|warning| progress.warn(warning));
-        Ok(Desk { dir, progress, facts, names: job.space.names().to_vec() })
+        Ok(Desk { dir, progress, facts })
     }
 
     /// Shows where the run stands, if it is time to.
@@ -58,14 +56,14 @@ impl Desk {
     pub fn close(mut self, root: &Root, fit: &Fit, effort: &Effort, startup_s: f64, wall_s: f64) -> Result<(), OutputError> {
         let stats = &effort.stats;
         let log = self.progress.finish(&effort.progress);
-        self.facts.warnings.extend(rejection_warning(stats, &self.names));
+        self.facts.warnings.extend(rejection_warning(stats));
         let facts = RunFacts {
             wall_s,
             startup_s,
             sampler_s: effort.driven.sampling.as_secs_f64(),
             busy_s: stats.ranks.iter().map(|rank| rank.busy).collect(),
             compute_s: stats.ranks.iter().map(|rank| rank.computing).collect(),
-            rejected: rejected(stats),
+            rejected: stats.impossible(),
             ..self.facts
         };
         let summary = self.dir.finish(root, fit, &facts).inspect_err(|_| {
@@ -73,7 +71,6 @@ impl Desk {
             output::print(root, &output::overview(&Summary::new(fit, &facts)));
         })?;
         if let Some(mut log) = log {
-            log_rejections(&mut log, stats, &self.names);
             log.end(&summary, &effort.driven.reason);
         }
         output::print(root, &output::report(&summary, self.dir.path()));
@@ -86,29 +83,21 @@ impl Desk {
     }
 }
 
-/// Points that count as impossible although the model gave no such value.
-fn rejected(stats: &ExecStats) -> u64 {
-    stats.rejected + stats.nan + stats.plus_infinity
-}
-
-/// How many points had no usable likelihood, why, and an example.
-fn rejection_warning(stats: &ExecStats, names: &[String]) -> Option<String> {
-    let kinds = [(stats.rejected, "refused by the model"), (stats.nan, "NaN"), (stats.plus_infinity, "+infinity")];
+/// How many points had no usable likelihood, and why.
+fn rejection_warning(stats: &ExecStats) -> Option<String> {
+    let kinds = [
+        (stats.rejected, "refused by the model"),
+        (stats.nan, "NaN"),
+        (stats.plus_infinity, "+infinity"),
+        (stats.timed_out, "over [run] call_limit_s"),
+    ];
     let kinds: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", text::count(*n))).collect();
-    let first = stats.rejections.first()?;
-    Some(format!(
-        "{} of {} calls gave no usable log-likelihood and count as impossible ({}); for example {}, where {} \
-         (more in log.jsonl)",
-        text::count(rejected(stats)),
-        text::count(stats.calls()),
-        kinds.join(", "),
-        first.reason,
-        text::point(names, &first.theta),
-    ))
-}
-
-fn log_rejections(log: &mut Log, stats: &ExecStats, names: &[String]) {
-    for rejection in &stats.rejections {
-        log.rejected(names, &rejection.theta, &rejection.reason);
-    }
+    (stats.impossible() > 0).then(|| {
+        format!(
+            "{} of {} calls gave no usable log-likelihood and count as impossible ({})",
+            text::count(stats.impossible()),
+            text::count(stats.calls()),
+            kinds.join(", "),
+        )
+    })
 }
