@@ -12,7 +12,7 @@ use super::hands::{Computation, Done};
 use super::round::{Round, Shares};
 use super::tally::Tally;
 use super::wire::{self, FIRST_CAPACITY, Header, Reason, Report};
-use super::{Evaluator, ExecError, ExecStats, Site};
+use super::{Evaluator, ExecError, ExecStats, LOOK_UP, Site};
 use crate::task::{Answer, Shared, Task, TaskId, Work};
 use crate::world::Root;
 use crate::world::link::{Link, Message, Tag};
@@ -410,13 +410,15 @@ impl Evaluator for Crew<'_> {
         while self.failure.is_none() && self.answers.is_empty() {
             self.deal();
             self.attend();
-            if !self.answers.is_empty() || self.is_idle() {
+            if !self.answers.is_empty() || self.is_idle() || start.elapsed() > LOOK_UP {
                 break;
             }
             self.patience.pause();
         }
         self.deal();
-        self.patience.done();
+        if !self.answers.is_empty() {
+            self.patience.done();
+        }
         self.left = Instant::now();
         let here = (self.left - start).as_secs_f64();
         self.tally.waited(here);

@@ -20,7 +20,7 @@ pub use dispatch::Dispatch;
 pub use scrambled::Scrambled;
 pub use serial::Serial;
 pub use serve::serve;
-pub use tally::{ExecStats, RankStats, Rejection};
+pub use tally::{ExecStats, RankStats};
 pub use threads::Threads;
 
 use crate::model::Model;

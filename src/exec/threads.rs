@@ -2,12 +2,12 @@
 
 use super::hands::{Computation, Done, Hands, Point};
 use super::tally::Tally;
-use super::{Evaluator, ExecError, ExecStats, Site};
+use super::{Evaluator, ExecError, ExecStats, LOOK_UP, Site};
 use crate::task::{Answer, Shared, Task, TaskId, Work};
 use crate::world::patience::Bell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// `n` threads evaluate points; the sampler's computations run beside them, so that neither waits for the other.
 pub struct Threads<'s> {
@@ -86,7 +86,7 @@ impl Evaluator for Threads<'_> {
     fn collect(&mut self) -> Result<Vec<Answer>, ExecError> {
         let start = Instant::now();
         let mut answers = Vec::new();
-        while self.failure.is_none() && answers.is_empty() && !self.outstanding.is_empty() {
+        while self.failure.is_none() && answers.is_empty() && !self.outstanding.is_empty() && start.elapsed() < LOOK_UP {
             for done in self.hands.done() {
                 match self.settle(done) {
                     Ok(answer) => answers.extend(answer),
@@ -94,7 +94,7 @@ impl Evaluator for Threads<'_> {
                 }
             }
             if answers.is_empty() && self.failure.is_none() {
-                self.bell.wait(Duration::from_secs(1));
+                self.bell.wait(LOOK_UP.saturating_sub(start.elapsed()));
             }
         }
         self.tally.waited(start.elapsed().as_secs_f64());
