@@ -5,14 +5,15 @@ use crate::driver::UnderWay;
 use crate::exec::Evaluator;
 use crate::fit::Fit;
 use crate::job::{Job, Package};
-use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, RunDir, RunFacts, RunState, Style, Summary, text};
+use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, Resumed, RunDir, RunFacts, Style, Summary, text};
 use crate::prior::Space;
 use crate::sampler::{EngineSpec, Sampler};
-use crate::session::{self, Change, Effort, Identity, Keeper, Resumed, Saved, Totals, Watch};
+use crate::session::{Change, Effort, Identity, Keeper, Saved, Totals, Watch};
 use crate::state::{Disk, Recovered, Vault};
 use crate::stop::{self, Curfew, Stop, TimeLimit};
 use crate::task::Evaluation;
 use crate::world::Root;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +24,6 @@ const GLANCE: Duration = Duration::from_secs(5);
 /// The run directory, opened and locked; nothing of this run is in it yet.
 pub struct Doorway {
     dir: RunDir,
-    state: RunState,
     vault: Vault,
     recovered: Recovered,
 }
@@ -49,31 +49,31 @@ fn place(args: &RunArgs, job: &Job) -> PathBuf {
 }
 
 impl Doorway {
-    pub fn open(root: &Root, args: &RunArgs, job: &Job) -> Result<Doorway, String> {
+    pub fn open(root: &Root, args: &RunArgs, job: &Job, identity: &Identity) -> Result<Doorway, String> {
         let opening = match (args.force, args.resume) {
             (true, _) => Opening::Force,
             (_, Some(Resume::Yes)) => Opening::Resume,
             (_, Some(Resume::Auto)) => Opening::Auto,
             _ => Opening::New,
         };
-        let (dir, state) = RunDir::open(root, &place(args, job), opening).map_err(|e| e.report())?;
-        let (vault, recovered) = Vault::open(root, Box::new(Disk::new(&dir.checkpoint())), job.run.journal).map_err(|e| e.report())?;
-        Ok(Doorway { dir, state, vault, recovered })
+        let (dir, _) = RunDir::open(root, &place(args, job), opening).map_err(|e| e.report())?;
+        let disk = Box::new(Disk::new(&dir.checkpoint()));
+        let (vault, recovered) = Vault::open(root, disk, identity.hash(), job.run.journal).map_err(|e| e.report())?;
+        Ok(Doorway { dir, vault, recovered })
     }
 
     /// Understands what was saved, and refuses to go on with another job's.
     pub fn saved(&mut self, identity: &Identity) -> Result<Option<Saved>, String> {
         let recovered = std::mem::take(&mut self.recovered);
-        let (dir, notes) = (self.dir.path().display().to_string(), recovered.notes.clone());
-        self.recovered.notes = notes;
-        let Some(saved) = session::newest(recovered).map_err(|why| unreadable(&dir, &why))? else {
-            return match self.state {
-                RunState::Absent => Ok(None),
-                _ => Err(unreadable(&dir, &format!("there is no readable checkpoint in it {}", self.recovered.notes.join("; ")))),
-            };
+        let (dir, notes, nothing) = (self.dir.path().display(), recovered.notes.join("; "), recovered.highest == 0);
+        let Some(saved) = Saved::newest(recovered).map_err(|why| unreadable(&dir, &why))? else {
+            // A run that was killed before its first checkpoint had made no call.
+            return if nothing { Ok(None) } else { Err(unreadable(&dir, &format!("no checkpoint in it is readable ({notes})"))) };
         };
-        let forbidden = saved.1.about.identity.forbidden(identity);
-        if forbidden.is_empty() { Ok(Some(saved)) } else { Err(changed(&dir, &forbidden)) }
+        match &saved.snapshot.about.identity.forbidden(identity)[..] {
+            [] => Ok(Some(saved)),
+            changes => Err(changed(&dir, changes)),
+        }
     }
 
     /// Takes the run directory into use: the job, the log, and for a new run a first checkpoint. `warnings` are of the launch.
@@ -85,7 +85,7 @@ impl Doorway {
         start: Start,
         saved: Option<Saved>,
     ) -> Result<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>), String> {
-        let Doorway { dir, vault, recovered, .. } = self;
+        let Doorway { dir, vault, .. } = self;
         let mut facts = RunFacts {
             job: package.source.name.clone(),
             job_digest: job.digest.clone(),
@@ -106,14 +106,20 @@ impl Doorway {
         let (mut log, rejected) = opened.map_err(|e: OutputError| e.report())?;
         let mut state = None;
         match saved {
-            Some((number, snapshot, evaluations)) => {
-                let raised = snapshot.about.identity.raised(keeper.identity());
-                let resumed = keeper.take_up(number, snapshot.about, evaluations);
+            Some(Saved { number, written, snapshot, evaluations, notes }) => {
+                let resumed = Resumed {
+                    checkpoint: Some(number),
+                    written: jiff::Timestamp::try_from(written).ok().map(|time| time.to_string()),
+                    n_like: snapshot.about.totals.calls,
+                    from_journal: evaluations.len() as u64,
+                    notes,
+                };
+                say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
+                keeper.take_up(snapshot.about, evaluations);
                 state = snapshot.state;
-                facts.resumes = resumed.resumes;
-                facts.warnings.extend(recovered.notes);
+                facts.resumes = keeper.totals().resumes;
                 log.resume(&facts, &resumed);
-                say_resumed(&resumed, &raised);
+                facts.warnings.extend(resumed.notes);
             }
             None => {
                 log.start(&facts);
@@ -147,17 +153,17 @@ pub struct Start {
     pub limit: Option<TimeLimit>,
 }
 
-fn say_resumed(resumed: &Resumed, raised: &[Change]) {
+fn say_resumed(resumed: &Resumed, number: u64, raised: &[Change]) {
     let calls = text::count(resumed.n_like + resumed.from_journal);
-    eprintln!("going on after {calls} calls: checkpoint {}, and {} calls since then", resumed.number, text::count(resumed.from_journal));
+    eprintln!("going on after {calls} calls: checkpoint {number}, and {} calls since then", text::count(resumed.from_journal));
     raised.iter().for_each(|change| eprintln!("further than before: {change}"));
 }
 
-fn unreadable(dir: &str, why: &str) -> String {
+fn unreadable(dir: &dyn Display, why: &str) -> String {
     format!("error: the run in {dir} cannot be taken up again: {why}\n  help: start anew with --force, or elsewhere with --out DIR")
 }
 
-fn changed(dir: &str, changes: &[Change]) -> String {
+fn changed(dir: &dyn Display, changes: &[Change]) -> String {
     let list: String = changes.iter().map(|change| format!("\n  {change}")).collect();
     format!(
         "error: the run in {dir} asks another question than this job:{list}\n  help: bring back what was, or start anew with --force, or \
@@ -186,8 +192,11 @@ impl Watch for Desk {
         self.first_rejection.get_or_insert_with(|| format!("{reason}, where {}", text::point(self.space.names(), &theta)));
     }
 
-    fn checkpoint(&mut self, taking: Duration, before: (Duration, u64)) {
-        self.progress.checkpoint(taking, before);
+    fn checkpoint(&mut self, number: u64, taking: Duration, before: (Duration, u64)) {
+        let (writing, bytes) = before;
+        if let Some(log) = self.progress.log() {
+            log.checkpoint(number, (taking + writing).as_secs_f64(), bytes);
+        }
     }
 
     fn warn(&mut self, text: &str) {
@@ -232,8 +241,8 @@ impl Desk {
         }
         let dir = self.dir.path().to_path_buf();
         let command = format!("the same command with --resume, or: fitjob run {} --resume", dir.display());
-        self.progress.stopped(&stop.to_string(), &effort.progress, &command);
-        output::print(root, &output::stopped(&effort.progress, &stop.to_string(), &dir, &command));
+        self.progress.stopped(&effort.progress, &stop.to_string(), &command);
+        output::print(root, &output::stopped(&stop.to_string(), &effort.progress, &dir, &command));
         Ok(())
     }
 

@@ -81,7 +81,7 @@ type Opened = Option<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>)>;
 /// The run directory: opened and locked, compared with the job, taken into use. All ranks go through this together.
 fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, start: Start) -> Result<Opened, Stop> {
     let doorway = match world.enter() {
-        Role::Root(root) => Doorway::open(&root, args, job).map(Some),
+        Role::Root(root) => Doorway::open(&root, args, job, &start.identity).map(Some),
         Role::Worker(_) => Ok(None),
     };
     let mut doorway = agree(world, exit::STORAGE, doorway)?;

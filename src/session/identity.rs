@@ -39,6 +39,11 @@ impl Identity {
         }
     }
 
+    /// The question, short: names the journals of this run.
+    pub fn hash(&self) -> [u8; 16] {
+        *blake3::hash(self.question.as_bytes()).as_bytes().first_chunk().expect("a hash has 32 bytes")
+    }
+
     /// What forbids `now` to go on with this run, key by key; nothing where it asks the same question with the same or higher targets.
     pub fn forbidden(&self, now: &Identity) -> Vec<Change> {
         let changes = self.changes(now);

@@ -7,7 +7,7 @@ use crate::exec::Evaluator;
 use crate::job::Job;
 use crate::prior::Space;
 use crate::sampler::Sampler;
-use crate::state::{Recovered, Vault};
+use crate::state::{StateError, Vault};
 use crate::stop::{Curfew, Stop};
 use crate::task::{Answer, EvalError, Evaluation, Task, TaskId, Value, Work};
 use std::collections::HashMap;
@@ -40,18 +40,6 @@ pub struct Keeper {
     rejected: u64,
 }
 
-/// What a run that is taken up again starts from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Resumed {
-    pub number: u64,
-    /// Calls that the checkpoint knows.
-    pub n_like: u64,
-    /// Further calls that the journal holds.
-    pub from_journal: u64,
-    /// Times that it was taken up, this one included.
-    pub resumes: u64,
-}
-
 impl Keeper {
     /// `begun`: the start of the program.
     pub fn new(vault: Option<Vault>, identity: Identity, job: &Job, curfew: Curfew, begun: Instant) -> Keeper {
@@ -81,18 +69,18 @@ impl Keeper {
         &self.about.identity
     }
 
-    /// Takes up a saved run.
-    pub fn take_up(&mut self, number: u64, saved: About, evaluations: HashMap<TaskId, Evaluation>) -> Resumed {
+    /// Takes up a saved run: what its checkpoint says of it, and the calls made since.
+    pub fn take_up(&mut self, saved: About, evaluations: HashMap<TaskId, Evaluation>) {
         self.before = Totals { resumes: saved.totals.resumes + 1, ..saved.totals };
         self.known = evaluations;
-        let first = self.known.values().filter(|call| call.outcome.as_ref().is_ok_and(|v| v.is_finite())).min_by_key(|call| call.id);
-        let first = first.map(|call| (call.u.clone(), *call.outcome.as_ref().expect("filtered")));
+        let finite = |call: &&Evaluation| call.outcome.as_ref().is_ok_and(|value| value.is_finite());
+        let first = self.known.values().filter(finite).min_by_key(|call| call.id);
+        let first = first.and_then(|call| Some((call.u.clone(), *call.outcome.as_ref().ok()?)));
         self.about.specimen = saved.specimen.or(first);
-        Resumed { number, n_like: saved.totals.calls, from_journal: self.known.len() as u64, resumes: self.before.resumes }
     }
 
     /// Writes a checkpoint that only says which job this is, and waits for it: what fails here fails before the first call.
-    pub fn begin(&mut self) -> Result<(), crate::state::StateError> {
+    pub fn begin(&mut self) -> Result<(), StateError> {
         let snapshot = Snapshot { about: self.describe(None), state: None };
         let Some(vault) = &mut self.vault else { return Ok(()) };
         vault.save(snapshot.sections());
@@ -179,7 +167,7 @@ impl Keeper {
         let Some(vault) = &mut self.vault else { return self.curfew.stop(Duration::ZERO) };
         let stop = self.curfew.stop(vault.cost().0);
         vault.troubles().iter().for_each(|trouble| watch.warn(trouble));
-        if stop.is_none() && Instant::now() >= self.next {
+        if stop.is_none() && (Instant::now() >= self.next || vault.wants_checkpoint()) {
             self.save(sampler, driver, watch);
         }
         stop
@@ -225,14 +213,4 @@ impl Witness for Attendant<'_> {
         let stop = self.watch.round(sampler, evaluator);
         stop.or_else(|| self.keeper.look(sampler, driver, self.watch))
     }
-}
-
-/// The newest checkpoint of a run, with its number and the calls made since.
-pub type Saved = (u64, Snapshot, HashMap<TaskId, Evaluation>);
-
-/// Understands what was recovered; none where no checkpoint is readable.
-pub fn newest(recovered: Recovered) -> Result<Option<Saved>, String> {
-    let Some(state) = recovered.state else { return Ok(None) };
-    let snapshot = Snapshot::read(state.sections).map_err(|why| format!("checkpoint {}: {why}", state.number))?;
-    Ok(Some((state.number, snapshot, recovered.evaluations)))
 }

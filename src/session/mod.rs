@@ -16,8 +16,8 @@ mod keeper;
 mod snapshot;
 
 pub use identity::{Change, Identity};
-pub use keeper::{Keeper, Resumed, Saved, newest};
-pub use snapshot::{About, Snapshot, Totals};
+pub use keeper::Keeper;
+pub use snapshot::{About, Saved, Snapshot, Totals};
 
 use crate::driver::{Driver, End, UnderWay};
 use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};

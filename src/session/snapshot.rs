@@ -3,7 +3,11 @@
 use super::identity::Identity;
 use crate::driver::UnderWay;
 use crate::sampler::{Progress, saved};
+use crate::state::{FoundState, Recovered};
+use crate::task::{Evaluation, TaskId};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::time::SystemTime;
 
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -38,6 +42,28 @@ pub struct Totals {
     pub wall_s: f64,
     /// Times that the run was taken up again.
     pub resumes: u64,
+}
+
+/// The newest checkpoint of a run, understood.
+#[derive(Debug)]
+pub struct Saved {
+    pub number: u64,
+    pub written: SystemTime,
+    pub snapshot: Snapshot,
+    /// Calls made since.
+    pub evaluations: HashMap<TaskId, Evaluation>,
+    /// Of damage that was found on the way, in plain words.
+    pub notes: Vec<String>,
+}
+
+impl Saved {
+    /// None where no checkpoint is readable. Errors: one that another version wrote otherwise.
+    pub fn newest(recovered: Recovered) -> Result<Option<Saved>, String> {
+        let Recovered { state, evaluations, notes, .. } = recovered;
+        let Some(FoundState { number, written, sections, .. }) = state else { return Ok(None) };
+        let snapshot = Snapshot::read(sections).map_err(|why| format!("checkpoint {number}: {why}"))?;
+        Ok(Some(Saved { number, written, snapshot, evaluations, notes }))
+    }
 }
 
 type Sections = Vec<(String, Vec<u8>)>;
