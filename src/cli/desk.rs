@@ -64,15 +64,12 @@ impl Doorway {
 
     /// Understands what was saved, and refuses to go on with another job's.
     pub fn saved(&mut self, identity: &Identity) -> Result<Option<Saved>, String> {
-        let recovered = std::mem::take(&mut self.recovered);
-        let (dir, notes, nothing) = (self.dir.path().display(), recovered.notes.join("; "), recovered.highest == 0);
-        let Some(saved) = Saved::newest(recovered).map_err(|why| unreadable(&dir, &why))? else {
-            // A run that was killed before its first checkpoint had made no call.
-            return if nothing { Ok(None) } else { Err(unreadable(&dir, &format!("no checkpoint in it is readable ({notes})"))) };
-        };
-        match &saved.snapshot.about.identity.forbidden(identity)[..] {
-            [] => Ok(Some(saved)),
-            changes => Err(changed(&dir, changes)),
+        let dir = self.dir.path().display();
+        let saved = Saved::newest(std::mem::take(&mut self.recovered)).map_err(|why| unreadable(&dir, &why))?;
+        let changes = saved.as_ref().filter(|saved| saved.number > 0).map(|saved| saved.snapshot.about.identity.forbidden(identity));
+        match changes.as_deref() {
+            None | Some([]) => Ok(saved),
+            Some(changes) => Err(changed(&dir, changes)),
         }
     }
 
@@ -108,8 +105,8 @@ impl Doorway {
         match saved {
             Some(Saved { number, written, snapshot, evaluations, notes }) => {
                 let resumed = Resumed {
-                    checkpoint: Some(number),
-                    written: jiff::Timestamp::try_from(written).ok().map(|time| time.to_string()),
+                    checkpoint: (number > 0).then_some(number),
+                    written: written.and_then(|time| Some(jiff::Timestamp::try_from(time).ok()?.to_string())),
                     n_like: snapshot.about.totals.calls,
                     from_journal: evaluations.len() as u64,
                     notes,

@@ -5,7 +5,7 @@ use crate::fit::Fit;
 use crate::job::{self, Job, Source};
 use crate::output::{RunDir, RunFacts, RunState, Summary, overview, print, text};
 use crate::sampler::{self, Progress};
-use crate::session::{self, About};
+use crate::session::{About, Saved};
 use crate::world::{Role, World};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,19 +39,30 @@ pub fn run(args: &SummaryArgs) -> i32 {
 
 /// What log, lock and the newest checkpoint say; none where there is no checkpoint to read.
 fn unfinished(dir: &Path) -> Option<String> {
-    let recovered = crate::state::peek(&dir.join("checkpoint")).ok()?;
-    let notes = recovered.notes.clone();
-    let since = recovered.evaluations.len() as u64;
-    let (number, snapshot, _) = session::newest(recovered).ok()??;
-    let about = &snapshot.about;
-    let mut out = RunDir::whereabouts(dir);
-    let calls = text::count(about.totals.calls);
-    let _ = writeln!(out, "checkpoint {number}: {calls} calls, {} more in the journal since", text::count(since));
-    notes.iter().for_each(|note| drop(writeln!(out, "note: {note}")));
+    let saved = Saved::newest(crate::state::peek(&dir.join("checkpoint")).ok()?).ok()??;
+    let about = &saved.snapshot.about;
+    let mut out = whereabouts(dir);
+    let (calls, since) = (text::count(about.totals.calls), text::count(saved.evaluations.len() as u64));
+    let _ = writeln!(out, "checkpoint {}: {calls} calls, {since} more in the journal since", saved.number);
+    saved.notes.iter().for_each(|note| drop(writeln!(out, "note: {note}")));
     out += "\n";
-    let estimate = snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, state).ok());
+    let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, state).ok());
     out += &estimate.unwrap_or_else(|| standing(&about.progress));
     Some(out)
+}
+
+/// Whether somebody works on it, and what its log says last.
+fn whereabouts(dir: &Path) -> String {
+    let (user, tail) = (RunDir::user(dir), RunDir::tail(dir));
+    let mut out = match (&tail.end, user) {
+        (Some(end), _) => format!("{} stopped at {}: {}\n", dir.display(), end.time, end.why),
+        (None, Some(user)) => format!("{} is not finished; it is in the hands of {user}\n", dir.display()),
+        (None, None) => format!("{} is not finished, and nobody works on it\n", dir.display()),
+    };
+    if let Some(p) = tail.progress {
+        let _ = writeln!(out, "log, {}: {}, {} calls", p.time, p.phase, text::count(p.n_like));
+    }
+    out
 }
 
 /// The posterior by the checkpoint, as if the run had ended there.

@@ -157,7 +157,7 @@ impl Keeper {
         let Some(vault) = &mut self.vault else { return };
         let snapshot = Snapshot { about, state: Some((sampler.save(), driver.under_way())) };
         if vault.save(snapshot.sections()) {
-            watch.checkpoint(clock.elapsed(), vault.cost());
+            watch.checkpoint(vault.number(), clock.elapsed(), vault.cost());
         }
         self.next = Instant::now() + self.every.max(100 * clock.elapsed());
     }

@@ -76,7 +76,7 @@ pub trait Watch {
     /// A point that counts as impossible although the model gave no such value.
     fn rejected(&mut self, call: &Evaluation, reason: &str) {}
     /// A checkpoint was begun: what it took of the root's time, and what writing the one before took, with its bytes.
-    fn checkpoint(&mut self, taking: Duration, before: (Duration, u64)) {}
+    fn checkpoint(&mut self, number: u64, taking: Duration, before: (Duration, u64)) {}
     fn warn(&mut self, text: &str) {
         log::warn!("{text}");
     }

@@ -47,8 +47,9 @@ pub struct Totals {
 /// The newest checkpoint of a run, understood.
 #[derive(Debug)]
 pub struct Saved {
+    /// 0: none was readable, and the journals replay the run from its start.
     pub number: u64,
-    pub written: SystemTime,
+    pub written: Option<SystemTime>,
     pub snapshot: Snapshot,
     /// Calls made since.
     pub evaluations: HashMap<TaskId, Evaluation>,
@@ -57,12 +58,18 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// None where no checkpoint is readable. Errors: one that another version wrote otherwise.
+    /// None where nothing was kept. Errors: files of another job, or of a version that writes them otherwise.
     pub fn newest(recovered: Recovered) -> Result<Option<Saved>, String> {
-        let Recovered { state, evaluations, notes, .. } = recovered;
-        let Some(FoundState { number, written, sections, .. }) = state else { return Ok(None) };
-        let snapshot = Snapshot::read(sections).map_err(|why| format!("checkpoint {number}: {why}"))?;
-        Ok(Some(Saved { number, written, snapshot, evaluations, notes }))
+        let Recovered { state, evaluations, notes, damaged, foreign, .. } = recovered;
+        match state {
+            Some(FoundState { number, written, sections }) => {
+                let snapshot = Snapshot::read(sections).map_err(|why| format!("checkpoint {number}: {why}"))?;
+                Ok(Some(Saved { number, written: Some(written), snapshot, evaluations, notes }))
+            }
+            None if foreign => Err(format!("no checkpoint in it is readable, and its journals are of another job ({})", notes.join("; "))),
+            None if damaged == 0 && evaluations.is_empty() => Ok(None),
+            None => Ok(Some(Saved { number: 0, written: None, snapshot: Snapshot::default(), evaluations, notes })),
+        }
     }
 }
 
