@@ -4,7 +4,7 @@ use super::RunArgs;
 use crate::exec::ExecStats;
 use crate::fit::Fit;
 use crate::job::{Job, Package};
-use crate::output::{self, Log, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
+use crate::output::{self, Log, Opening, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
 use crate::sampler::Sampler;
 use crate::session::Effort;
 use crate::world::Root;
@@ -39,7 +39,9 @@ impl Desk {
             ..RunFacts::default()
         };
         let path = args.out.clone().or(job.output.dir.clone()).unwrap_or_else(|| PathBuf::from(format!("{}.run", job.name)));
-        let (dir, mut log) = RunDir::create(root, &path, args.force, &job.resolved_toml)?;
+        let (dir, _) = RunDir::open(root, &path, if args.force { Opening::Force } else { Opening::New })?;
+        let mut log = Log::open(root, &dir.log(), false)?;
+        dir.write_job(&job.resolved_toml)?;
         log.start(&facts);
         let mut progress = Progress::new(root, Style::Auto, Some(log));
         facts.warnings.iter().for_each(|warning| progress.warn(warning));
@@ -73,7 +75,6 @@ impl Desk {
             output::print(root, &output::overview(&Summary::new(fit, &facts)));
         })?;
         if let Some(mut log) = log {
-            log_rejections(&mut log, stats, &self.names);
             log.end(&summary, &effort.driven.reason);
         }
         output::print(root, &output::report(&summary, self.dir.path()));
@@ -98,17 +99,11 @@ fn rejection_warning(stats: &ExecStats, names: &[String]) -> Option<String> {
     let first = stats.rejections.first()?;
     Some(format!(
         "{} of {} calls gave no usable log-likelihood and count as impossible ({}); for example {}, where {} \
-         (more in log.jsonl)",
+         (more in rejected.csv)",
         text::count(rejected(stats)),
         text::count(stats.calls()),
         kinds.join(", "),
         first.reason,
         text::point(names, &first.theta),
     ))
-}
-
-fn log_rejections(log: &mut Log, stats: &ExecStats, names: &[String]) {
-    for rejection in &stats.rejections {
-        log.rejected(names, &rejection.theta, &rejection.reason);
-    }
 }
