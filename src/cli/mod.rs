@@ -116,6 +116,8 @@ pub struct RunArgs {
 
 /// Does what the command line asks for, and gives the exit code.
 pub fn main() -> i32 {
+    // SAFETY: nothing has run yet, so there is one thread and no HDF5.
+    unsafe { crate::output::no_hdf5_locks() };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
     let cli = Cli::parse();
     match cli.command {

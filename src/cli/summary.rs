@@ -44,7 +44,7 @@ fn unfinished(dir: &Path) -> Option<String> {
     let mut out = whereabouts(dir);
     let (calls, since) = (text::count(about.totals.calls), text::count(saved.evaluations.len() as u64));
     let _ = writeln!(out, "checkpoint {}: {calls} calls, {since} more in the journal since", saved.number);
-    saved.notes.iter().for_each(|note| drop(writeln!(out, "note: {note}")));
+    out.extend(saved.notes.iter().map(|note| format!("note: {note}\n")));
     out += "\n";
     let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, state).ok());
     out += &estimate.unwrap_or_else(|| standing(&about.progress));

@@ -15,6 +15,19 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Names in a group that no parameter may take; a parameter so called is written with an underscore after it.
 const RESERVED: [&str; 8] = ["chain", "draw", "sample", "free_parameter", "log_weight", "log_like", "log_prior", "unit_cube"];
 
+/// Turns HDF5's own file locks off, unless the user has set HDF5_USE_FILE_LOCKING: where a network file system has no locks, it
+/// could neither write results nor read data. Results have the lock of the run directory, and data nobody writes.
+///
+/// # Safety
+/// To be called while the process has one thread (others could read the environment), and before anything uses HDF5.
+pub unsafe fn no_hdf5_locks() {
+    const NAME: &str = "HDF5_USE_FILE_LOCKING";
+    if std::env::var_os(NAME).is_none() {
+        // SAFETY: the caller's promise.
+        unsafe { std::env::set_var(NAME, "FALSE") };
+    }
+}
+
 /// Writes `fit` to `path`, complete or not at all.
 pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> std::result::Result<(), OutputError> {
     atomic::write_with(path, |temporary| {
@@ -70,9 +83,12 @@ fn root_attributes(file: &File, fit: &Fit, facts: &RunFacts, driver: &str, creat
     number(file, "n_samples", fit.len() as u64)?;
     number(file, "best", fit.best as u64)?;
     number(file, "rejected", facts.rejected)?;
+    number(file, "timed_out", facts.timed_out)?;
     number(file, "ranks", facts.ranks as u64)?;
     number(file, "threads", facts.threads as u64)?;
     number(file, "wall_s", facts.wall_s)?;
+    number(file, "total_wall_s", facts.total_wall_s)?;
+    number(file, "resumes", facts.resumes)?;
     text(file, "warnings", &fit.warnings.join("\n"))?;
     text(file, "hdf5_driver", driver)?;
     for (name, value) in &fit.diagnostics {

@@ -99,9 +99,11 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
     let site = Site { space: job.space.clone(), model: job.model.clone(), toolbox: sampler::toolbox, on_error: job.run.on_error };
     let mine = match world.enter() {
         Role::Root(root) => {
-            let mut nobody = ();
-            let plain = || Lead { keeper: Keeper::none(job), state: None, watch: &mut nobody };
-            self::lead(&root, job, &site, threads, lead.unwrap_or_else(plain)).map(Some)
+            let lead = match lead {
+                Some(lead) => self::lead(&root, job, &site, threads, lead),
+                None => self::lead(&root, job, &site, threads, Lead { keeper: Keeper::none(job), state: None, watch: &mut () }),
+            };
+            lead.map(Some)
         }
         Role::Worker(worker) => exec::serve(&worker, &site, threads).map(|()| None).map_err(|e| e.to_string()),
     };
