@@ -17,6 +17,7 @@ use crate::job::Job;
 use crate::prior::Space;
 use crate::sampler::{self, Progress, Sampler};
 use crate::world::{Disagreement, Role, Root, World};
+use std::time::Duration;
 
 impl Coordinates for Space {
     fn n_free(&self) -> usize {
@@ -44,7 +45,15 @@ pub type Watch<'a> = dyn FnMut(&Root, &dyn Sampler, &dyn Evaluator) + 'a;
 /// Collective: runs the job with `threads` threads in each rank, and gives every rank the same result,
 /// the root its cost too. All ranks fail together, with the message of the first that failed.
 pub fn fit(world: &mut World, job: &Job, threads: usize, watch: &mut Watch) -> Result<(Fit, Option<Effort>), Disagreement> {
-    let site = Site { space: job.space.clone(), model: job.model.clone(), toolbox: sampler::toolbox, on_error: job.run.on_error };
+    let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
+    let site = Site {
+        space: job.space.clone(),
+        model: job.model.clone(),
+        toolbox: sampler::toolbox,
+        on_error: job.run.on_error,
+        call_limit: job.run.call_limit_s.map(seconds),
+        silence_limit: seconds(job.run.silence_limit_s),
+    };
     let mine = match world.enter() {
         Role::Root(root) => lead(&root, job, &site, threads, watch).map(Some),
         Role::Worker(worker) => exec::serve(&worker, &site, threads).map(|()| None).map_err(|e| e.to_string()),
