@@ -54,6 +54,7 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, watch: &mut Watch) -> R
         call_limit: job.run.call_limit_s.map(seconds),
         silence_limit: seconds(job.run.silence_limit_s),
     };
+    world.set_silence_limit(site.silence_limit);
     let mine = match world.enter() {
         Role::Root(root) => lead(&root, job, &site, threads, watch).map(Some),
         Role::Worker(worker) => exec::serve(&worker, &site, threads).map(|()| None).map_err(|e| e.to_string()),

@@ -326,3 +326,37 @@ fn a_model_that_always_hangs_ends_the_run_before_it_fills_the_machine() {
     let error = std::iter::repeat_with(|| threads.collect()).find_map(Result::err).unwrap();
     assert!(error.cause.starts_with("33 calls on this rank gave no value within 0.005 s"), "{error}");
 }
+
+#[test]
+fn ranks_that_are_busy_for_longer_than_the_silence_limit_are_not_taken_for_gone() {
+    let site = Site { silence_limit: Duration::from_millis(300), ..site(0, Fault::SleepForLong, OnError::Abort) };
+    World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, &site, 1).with_dispatch(Dispatch::Static);
+            crew.submit((0..64).map(point).collect()).unwrap();
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(1500) {
+                crew.collect().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50)); // the sampler thinks
+            crew.collect().unwrap();
+        }
+        Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+    });
+}
+
+#[test]
+fn a_rank_that_falls_silent_ends_the_others() {
+    for silent in [0, 2] {
+        let run = move || {
+            let site = Site { silence_limit: Duration::from_millis(300), ..site(500, Fault::None, OnError::Abort) };
+            World::loopback(3, |mut world| match world.enter() {
+                Role::Worker(worker) if worker.rank() == silent => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(_) if silent == 0 => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(root) => drop(exercise(&mut Crew::new(&root, &site, 1), 20)),
+                Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+            })
+        };
+        assert!(std::panic::catch_unwind(run).is_err(), "loopback ranks abort by a panic");
+    }
+}
