@@ -101,6 +101,10 @@ impl<'s> Tally<'s> {
             Verdict::Rejected(why) => impossible(&mut stats.rejected, why),
             Verdict::Nan => impossible(&mut stats.nan, "log-likelihood is NaN".into()),
             Verdict::PlusInfinity => impossible(&mut stats.plus_infinity, "log-likelihood is +infinity".into()),
+            Verdict::TimedOut => {
+                let limit = self.site.call_limit.unwrap_or_default();
+                impossible(&mut stats.timed_out, format!("no value within {} s", limit.as_secs_f64()))
+            }
             Verdict::Fatal(cause) => return Err(self.failure(rank, u, cause)),
             Verdict::Skipped => {
                 mine.calls -= 1;

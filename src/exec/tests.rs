@@ -89,6 +89,8 @@ fn site(delay_us: u64, fault: Fault, on_error: OnError) -> Site {
         model: Arc::new(Bowl { delay: Duration::from_micros(delay_us), fault }),
         toolbox: || Box::new(Adder),
         on_error,
+        call_limit: None,
+        silence_limit: Duration::from_secs(120),
     }
 }
 
@@ -272,4 +274,89 @@ fn collect_gives_nothing_when_it_has_waited_long_enough() {
         Role::Root(root) => dear(&mut Crew::new(&root, &site, 1)),
         Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
     });
+}
+
+/// Of 60 points, some of which hang.
+fn with_hanging_calls(on_error: OnError, evaluate: &dyn Fn(&Site) -> Result<Answers, ExecError>) -> Result<(usize, usize), ExecError> {
+    let site = Site { call_limit: Some(Duration::from_millis(150)), ..site(0, Fault::SleepForLong, on_error) };
+    let answers = evaluate(&site)?;
+    let reason = Err(EvalError::Reject("no value within 0.15 s".into()));
+    Ok((answers.len(), answers.values().filter(|outcome| **outcome == reason).count()))
+}
+
+fn sixty(evaluator: &mut dyn Evaluator) -> Result<Answers, ExecError> {
+    evaluator.submit((0..60).map(point).collect())?;
+    let mut answers = BTreeMap::new();
+    while answers.len() < 60 {
+        answers.extend(evaluator.collect()?.into_iter().map(|answer| (answer.id, answer.outcome)));
+    }
+    Ok(answers)
+}
+
+fn sixty_on_ranks(site: &Site, dispatch: Dispatch) -> Result<Answers, ExecError> {
+    let outcomes = World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => Some(sixty(&mut Crew::new(&root, site, 1).with_dispatch(dispatch))),
+        Role::Worker(worker) => serve(&worker, site, 1).map(|()| None).unwrap(),
+    });
+    outcomes.into_iter().flatten().next().expect("there is a root")
+}
+
+#[test]
+fn a_call_over_its_limit_is_rejected_or_ends_the_run_and_its_thread_is_replaced() {
+    let small = (0..60).filter(|seq| matches!(point(*seq).work, Work::LogLike(u) if u[0] < 0.1)).count();
+    let ways: [&dyn Fn(&Site) -> Result<Answers, ExecError>; 4] = [
+        &|site| sixty(&mut Threads::new(site, 1)),
+        &|site| sixty(&mut Threads::new(site, 3)),
+        &|site| sixty_on_ranks(site, Dispatch::Static),
+        &|site| sixty_on_ranks(site, Dispatch::Dynamic),
+    ];
+    for way in ways {
+        assert_eq!(with_hanging_calls(OnError::Reject, way), Ok((60, small)));
+        let error = with_hanging_calls(OnError::Abort, way).unwrap_err();
+        assert!(error.cause.starts_with("no value within 0.15 s. If such calls") && error.point[0].1 < 0.1, "{error}");
+    }
+}
+
+#[test]
+fn a_model_that_always_hangs_ends_the_run_before_it_fills_the_machine() {
+    let site = Site { call_limit: Some(Duration::from_millis(5)), ..site(0, Fault::SleepForLong, OnError::Reject) };
+    let mut threads = Threads::new(&site, 4);
+    let tasks = (0..50).map(|seq| Task { id: TaskId { lane: 0, seq }, work: Work::LogLike(vec![0.05, 0.5]) });
+    threads.submit(tasks.collect()).unwrap();
+    let error = std::iter::repeat_with(|| threads.collect()).find_map(Result::err).unwrap();
+    assert!(error.cause.starts_with("33 calls on this rank gave no value within 0.005 s"), "{error}");
+}
+
+#[test]
+fn ranks_that_are_busy_for_longer_than_the_silence_limit_are_not_taken_for_gone() {
+    let site = Site { silence_limit: Duration::from_millis(300), ..site(0, Fault::SleepForLong, OnError::Abort) };
+    World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, &site, 1).with_dispatch(Dispatch::Static);
+            crew.submit((0..64).map(point).collect()).unwrap();
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(1500) {
+                crew.collect().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50)); // the sampler thinks
+            crew.collect().unwrap();
+        }
+        Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+    });
+}
+
+#[test]
+fn a_rank_that_falls_silent_ends_the_others() {
+    for silent in [0, 2] {
+        let run = move || {
+            let site = Site { silence_limit: Duration::from_millis(300), ..site(500, Fault::None, OnError::Abort) };
+            World::loopback(3, |mut world| match world.enter() {
+                Role::Worker(worker) if worker.rank() == silent => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(_) if silent == 0 => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(root) => drop(exercise(&mut Crew::new(&root, &site, 1), 20)),
+                Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+            })
+        };
+        assert!(std::panic::catch_unwind(run).is_err(), "loopback ranks abort by a panic");
+    }
 }

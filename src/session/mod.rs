@@ -96,7 +96,16 @@ pub struct Lead<'a> {
 /// the root its cost too. All ranks fail together, with the message of the first that failed.
 /// `lead` is the root's; without one nothing is kept or shown.
 pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> Result<(Outcome, Option<Effort>), Disagreement> {
-    let site = Site { space: job.space.clone(), model: job.model.clone(), toolbox: sampler::toolbox, on_error: job.run.on_error };
+    let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
+    let site = Site {
+        space: job.space.clone(),
+        model: job.model.clone(),
+        toolbox: sampler::toolbox,
+        on_error: job.run.on_error,
+        call_limit: job.run.call_limit_s.map(seconds),
+        silence_limit: seconds(job.run.silence_limit_s),
+    };
+    world.set_silence_limit(site.silence_limit);
     let mine = match world.enter() {
         Role::Root(root) => {
             let lead = match lead {
