@@ -219,9 +219,11 @@ impl Candidate {
     fn create(&self, target: &Path) -> io::Result<()> {
         match OpenOptions::new().write(true).create_new(true).open(target) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-            file => file.and_then(|mut file| file.write_all(self.text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
-                let _ = fs::remove_file(target);
-            })),
+            file => file.and_then(|mut file| {
+                file.write_all(self.text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
+                    let _ = fs::remove_file(target);
+                })
+            }),
         }
     }
 
