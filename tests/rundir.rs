@@ -71,11 +71,13 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
     panic!("it did not come to pass that {what}");
 }
 
-/// `fitjob run` of a fit that takes a day.
-fn slow_run(place: &Path, dir: &Path) -> Child {
+/// `fitjob run` of a fit that takes a day, with a library loaded before all others.
+fn slow_run(place: &Path, dir: &Path, preload: &str) -> Child {
     let job = place.join("slow.toml");
     common::write(&job, "[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[model.delay]\nms = 1000\n");
-    let child = common::fitjob().arg(&job).arg("--ncores=1").arg("--out").arg(dir).stderr(Stdio::null()).spawn().unwrap();
+    let mut command = common::fitjob();
+    command.arg(&job).arg("--ncores=1").arg("--out").arg(dir).stderr(Stdio::null()).env("LD_PRELOAD", preload);
+    let child = command.spawn().unwrap();
     wait_until("the run has begun", || dir.join("job.toml").exists());
     child
 }
@@ -91,9 +93,25 @@ fn quick_run(place: &Path, dir: &Path) -> Command {
 #[test]
 fn a_directory_in_use_by_a_living_process_is_refused_and_free_once_that_is_killed() {
     let place = tempfile::tempdir().unwrap();
-    let dir = place.path().join("run");
-    let mut holder = slow_run(place.path(), &dir);
-    let refused = quick_run(place.path(), &dir).arg("--force").output().unwrap();
+    refused_until_killed(place.path(), "");
+}
+
+#[test]
+fn the_same_holds_on_a_file_system_without_hard_links() {
+    let place = tempfile::tempdir().unwrap();
+    let no_links = "int linkat(int a, const char *b, int c, const char *d, int e) { errno = EPERM; return -1; }";
+    refused_until_killed(place.path(), library(place.path(), no_links).to_str().unwrap());
+}
+
+fn refused_until_killed(place: &Path, preload: &str) {
+    let dir = place.join("run");
+    let mut holder = slow_run(place, &dir, preload);
+    let quick = || {
+        let mut command = quick_run(place, &dir);
+        command.arg("--force").env("LD_PRELOAD", preload);
+        command
+    };
+    let refused = quick().output().unwrap();
     let told = common::text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(5), "{told}");
     for part in
@@ -104,7 +122,7 @@ fn a_directory_in_use_by_a_living_process_is_refused_and_free_once_that_is_kille
     holder.kill().unwrap();
     // Not yet waited for: a zombie is dead all the same.
     assert!(dir.join("lock").exists(), "a killed process cannot remove its lock");
-    let next = common::succeed(quick_run(place.path(), &dir).arg("--force"));
+    let next = common::succeed(&mut quick());
     let told = common::text(&next.stderr);
     assert!(told.contains("took") && told.contains("that process is gone"), "{told}");
     assert_eq!(names(&dir), ["job.toml", "log.jsonl", "result.h5", "summary.json"]);
@@ -410,17 +428,17 @@ fn beyond_ten_thousand_rows_rejected_points_are_only_counted() {
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 10_001);
 }
 
-/// A library that, loaded before all others, makes `flock` fail as on a file system without locks.
-fn without_locks(place: &Path) -> PathBuf {
-    let (source, library) = (place.join("flock.c"), place.join("flock.so"));
-    common::write(&source, "#include <errno.h>\nint flock(int file, int operation) { errno = ENOLCK; return -1; }\n");
+/// A library with the C function `code`, to be loaded before all others.
+fn library(place: &Path, code: &str) -> PathBuf {
+    let (source, library) = (place.join("shim.c"), place.join("shim.so"));
+    common::write(&source, &format!("#include <errno.h>\n{code}\n"));
     common::succeed(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source));
     library
 }
 
 /// With HDF5's locks as fitjob wants them, and as the user insists on them.
 fn both_ways(mut command: impl FnMut() -> Command, place: &Path) -> [std::process::Output; 2] {
-    let library = without_locks(place);
+    let library = library(place, "int flock(int file, int operation) { errno = ENOLCK; return -1; }");
     let mut run = |user: Option<&str>| {
         let mut command = command();
         command.env("LD_PRELOAD", &library).env_remove("HDF5_USE_FILE_LOCKING");
