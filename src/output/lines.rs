@@ -24,7 +24,7 @@ impl Lines {
     /// Opens the file to append to it, or empties it.
     pub fn open(path: &Path, what: &'static str, append: bool) -> io::Result<Lines> {
         let file = open(path)?;
-        if !append {
+        if !append && file.metadata()?.len() > 0 {
             file.set_len(0)?;
         }
         Ok(Lines { file, path: path.to_path_buf(), looked: Instant::now(), what, told: false })

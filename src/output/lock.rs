@@ -61,7 +61,7 @@ impl Lock {
         for _ in 0..ATTEMPTS {
             match attempt(&path, &me) {
                 Ok(Attempt::Taken) => return Ok(Lock::hold(path, me)),
-                Ok(Attempt::InUse(seen)) => return Err(in_use(folder, &seen)),
+                Ok(Attempt::InUse(error)) => return Err(error),
                 Ok(Attempt::Again) => std::thread::sleep(PAUSE),
                 Err(e) => {
                     return Err(OutputError::cannot("lock", &path, e)
@@ -164,7 +164,7 @@ impl Held {
 
 enum Attempt {
     Taken,
-    InUse(Seen),
+    InUse(OutputError),
     Again,
 }
 
@@ -174,7 +174,7 @@ fn attempt(lock: &Path, me: &Holder) -> io::Result<Attempt> {
         return Ok(Attempt::Taken);
     }
     let Some(seen) = candidate.examine(lock)? else { return Ok(Attempt::Again) };
-    let Some(why) = seen.dead(me) else { return Ok(Attempt::InUse(seen)) };
+    let Some(why) = seen.dead(me) else { return Ok(Attempt::InUse(in_use(lock, &seen))) };
     if !candidate.replace(lock, &seen.text, me)? {
         return Ok(Attempt::Again);
     }
@@ -219,9 +219,11 @@ impl Candidate {
     fn create(&self, target: &Path) -> io::Result<()> {
         match OpenOptions::new().write(true).create_new(true).open(target) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-            file => file.and_then(|mut file| file.write_all(self.text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
-                let _ = fs::remove_file(target);
-            })),
+            file => file.and_then(|mut file| {
+                file.write_all(self.text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
+                    let _ = fs::remove_file(target);
+                })
+            }),
         }
     }
 
@@ -269,8 +271,8 @@ impl Drop for Candidate {
     }
 }
 
-fn in_use(folder: &Path, seen: &Seen) -> OutputError {
-    let shown = folder.display();
+fn in_use(lock: &Path, seen: &Seen) -> OutputError {
+    let shown = lock.parent().unwrap_or(lock).display();
     let who = seen.holder.as_ref().map_or("a process that has not said which".to_string(), |holder| holder.to_string());
     OutputError::new(format!("the run directory {shown} is in use by {who}, last sign of life {:.0} s ago", seen.silence)).help(format!(
         "wait until it has ended, or end it ({}), or use another directory with --out DIR; if it was killed on another host, \

@@ -42,9 +42,8 @@ impl Log {
             }
             Ok(lines)
         };
-        let lines = whole().map_err(|e| {
-            OutputError::cannot("write", path, e).help("look at free space (df), quota and permissions of that folder")
-        })?;
+        let lines = whole()
+            .map_err(|e| OutputError::cannot("write", path, e).help("look at free space (df), quota and permissions of that folder"))?;
         Ok(Log { lines, started: Instant::now() })
     }
 

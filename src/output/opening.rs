@@ -48,8 +48,9 @@ impl RunDir {
 
 fn allowed(path: &Path, opening: Opening) -> Result<RunState, OutputError> {
     match (opening, RunDir::state(path)) {
-        (Opening::Resume, RunState::Absent) => Err(OutputError::new(format!("{} holds no run to go on with", path.display()))
-            .help("start it: the same command without --resume, or with --resume=auto, which goes on if there is something and starts if not")),
+        (Opening::Resume, RunState::Absent) => Err(OutputError::new(format!("{} holds no run to go on with", path.display())).help(
+            "start it: the same command without --resume, or with --resume=auto, which goes on if there is something and starts if not",
+        )),
         (Opening::New, state) if state != RunState::Absent => Err(occupied(path, &state)),
         (_, state) => Ok(state),
     }

@@ -58,7 +58,9 @@ fn figures(s: &Summary) -> String {
     let rejected = match (s.rejected, s.timed_out) {
         (0, _) => String::new(),
         (n, 0) => format!(", {} rejected for want of a likelihood", text::count(n)),
-        (n, late) => format!(", {} rejected for want of a likelihood ({} after the time limit of a call)", text::count(n), text::count(late)),
+        (n, late) => {
+            format!(", {} rejected for want of a likelihood ({} after the time limit of a call)", text::count(n), text::count(late))
+        }
     };
     let rows = [
         ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2))),

@@ -45,13 +45,14 @@ pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> s
 
 /// Through the MPI-IO driver on the root's own communicator where MPI runs (what parallel file systems are tuned
 /// for), and through HDF5's default driver elsewhere. The bytes are the same. A file system that MPI-IO cannot use
-/// must not cost a finished run its samples: the default driver is tried then.
+/// must not cost a finished run its samples: the default driver is tried then. On NFS it is the only one, since MPI-IO
+/// locks there with fcntl, and ROMIO ends the whole job where it cannot.
 fn create(path: &Path) -> Result<(File, &'static str)> {
     let mut options = File::with_options();
     // Groups list their members in the order in which they were written: parameters in the job's order.
     options.with_fcpl(|p| p.link_creation_order(LinkCreationOrder::Indexed));
     #[cfg(feature = "mpio")]
-    if let Some(communicator) = crate::world::comm_self() {
+    if let Some(communicator) = crate::world::comm_self().filter(|_| !on_nfs(path)) {
         let mut parallel = options.clone();
         match parallel.with_fapl(|p| p.mpio(communicator, None)).create(path) {
             Ok(file) => return Ok((file, "mpio")),
@@ -59,6 +60,15 @@ fn create(path: &Path) -> Result<(File, &'static str)> {
         }
     }
     Ok((options.create(path)?, "default"))
+}
+
+#[cfg(feature = "mpio")]
+fn on_nfs(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(folder) = path.parent().and_then(|f| std::ffi::CString::new(f.join(".").as_os_str().as_bytes()).ok()) else { return false };
+    // SAFETY: the text outlives the call, and zeroes are a valid statfs for it to fill.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    unsafe { libc::statfs(folder.as_ptr(), &mut found) == 0 && found.f_type == libc::NFS_SUPER_MAGIC }
 }
 
 fn group(file: &File, name: &str) -> Result<Group> {

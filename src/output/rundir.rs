@@ -177,12 +177,15 @@ fn unfinished(path: &Path, files: &[&str], started: Option<String>) -> OutputErr
     let when = started.map_or(String::new(), |t| format!(", started {t}"));
     let (shown, tail) = (path.display(), RunDir::tail(path));
     let again = format!("`fitjob run ... --out {shown} --resume`");
-    let stood = tail.progress.map_or(String::new(), |p| format!("; at {} it had made {} calls ({})", p.time, text::count(p.n_like), p.phase));
+    let stood =
+        tail.progress.map_or(String::new(), |p| format!("; at {} it had made {} calls ({})", p.time, text::count(p.n_like), p.phase));
     match tail.end {
         Some(End { status: Status::Failed, why, .. }) => OutputError::new(format!("the run in {shown}{when}, failed: {why}"))
             .help(format!("remove the cause and go on with {again}, or start anew with --force")),
-        Some(End { status: Status::Stopped, why, next, .. }) => OutputError::new(format!("the run in {shown}{when}, was stopped: {why}{stood}"))
-            .help(format!("go on with it: {}", next.unwrap_or(again))),
+        Some(End { status: Status::Stopped, why, next, .. }) => {
+            OutputError::new(format!("the run in {shown}{when}, was stopped: {why}{stood}"))
+                .help(format!("go on with it: {}", next.unwrap_or(again)))
+        }
         _ => {
             let user = RunDir::user(path).map_or(String::new(), |user| format!("; in the hands of {user}"));
             let log = path.join(LOG);

@@ -65,7 +65,9 @@ pub enum Status {
 #[derive(Deserialize)]
 #[serde(tag = "record", rename_all = "lowercase")]
 enum Record {
-    Start { time: String },
+    Start {
+        time: String,
+    },
     Resume,
     Progress(Standing),
     Checkpoint(Written),
