@@ -82,6 +82,8 @@ pub struct Evaluation {
 pub enum EvalError {
     /// The point is impossible: log L = -inf, counted, and reported with its parameter values.
     Reject(String),
+    /// The model failed at this point and can go on with others: `[run] on_error` says what follows.
+    Failed(String),
     /// The model is broken: the job ends, naming rank and parameter values.
     Fatal(String),
 }
@@ -89,7 +91,7 @@ pub enum EvalError {
 impl fmt::Display for EvalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EvalError::Reject(why) | EvalError::Fatal(why) => f.write_str(why),
+            EvalError::Reject(why) | EvalError::Failed(why) | EvalError::Fatal(why) => f.write_str(why),
         }
     }
 }

@@ -106,6 +106,7 @@ fn evaluate(density: &mut dyn Density, theta: &[f64]) -> Outcome {
     match catch_unwind(AssertUnwindSafe(|| density.log_like(theta))) {
         Err(_) => Outcome::Broken("the model panicked".into()),
         Ok(Err(EvalError::Fatal(why))) => Outcome::Broken(why),
+        Ok(Err(EvalError::Failed(why))) => Outcome::Bad(why),
         Ok(Err(EvalError::Reject(why))) => Outcome::Impossible(why),
         Ok(Ok(f64::NEG_INFINITY)) => Outcome::Impossible("log L = -inf".into()),
         Ok(Ok(value)) if value.is_finite() => Outcome::Finite(value),

@@ -119,6 +119,11 @@ pub fn read_matrix(path: &Path) -> Result<Table, DataError> {
     Ok(table)
 }
 
+/// Reads a file whole.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|e| DataError::new(path, format!("cannot be read: {e}")))
+}
+
 /// Reads a text file (code, say) whole.
 pub fn read_text(path: &Path) -> Result<String, DataError> {
     std::fs::read_to_string(path).map_err(|e| DataError::new(path, format!("cannot be read: {e}")))

@@ -41,10 +41,11 @@ impl<'s> Bench<'s> {
         match guarded(|| self.evaluate(u)) {
             Ok(Ok(value)) => self.judge(value),
             Ok(Err(EvalError::Reject(why))) => Verdict::Rejected(why),
+            Ok(Err(EvalError::Failed(why))) => self.failed(&why),
             Ok(Err(EvalError::Fatal(why))) => Verdict::Fatal(why),
             Err(panic) => {
                 self.density = None;
-                Verdict::Fatal(panic)
+                self.failed(&panic)
             }
         }
     }
@@ -66,9 +67,15 @@ impl<'s> Bench<'s> {
         };
         match self.site.on_error {
             OnError::Reject => rejected,
-            OnError::Abort => {
-                Verdict::Fatal(format!("log-likelihood is {what}; with [run] on_error = \"reject\" such points count as impossible"))
-            }
+            OnError::Abort => self.failed(&format!("log-likelihood is {what}")),
+        }
+    }
+
+    /// The model could not do this point; it may be able to do others.
+    fn failed(&self, why: &str) -> Verdict {
+        match self.site.on_error {
+            OnError::Reject => Verdict::Rejected(why.into()),
+            OnError::Abort => Verdict::Fatal(format!("{why}; with [run] on_error = \"reject\" such points count as impossible")),
         }
     }
 

@@ -132,10 +132,10 @@ impl<'s> Tally<'s> {
         let mine = &mut self.stats.ranks[rank];
         mine.computations += 1;
         mine.computing += seconds as f64;
-        let cause = |why| format!("a computation of the sampler failed (lane {}, number {}): {why}", id.lane, id.seq);
+        let cause = |why: EvalError| format!("a computation of the sampler failed (lane {}, number {}): {why}", id.lane, id.seq);
         match outcome {
             Ok(bytes) => Ok(Answer { id, outcome: Ok(Value::Bytes(bytes)), seconds }),
-            Err(EvalError::Reject(why) | EvalError::Fatal(why)) => Err(ExecError { rank, point: Vec::new(), cause: cause(why) }),
+            Err(error) => Err(ExecError { rank, point: Vec::new(), cause: cause(error) }),
         }
     }
 }

@@ -54,6 +54,9 @@ pub fn usage(
     derived: &[(String, Expr)],
     problems: &mut Vec<Problem>,
 ) {
+    if model.takes_all() {
+        return;
+    }
     let (needed, taken) = (model.parameters(), [model.parameters(), model.optional_parameters()].concat());
     // Those that could not be read are there all the same.
     let typed = tree.at(&["parameters"]).map(Node::entries).unwrap_or_default();

@@ -156,6 +156,9 @@ fn read_model(tree: &Node, problems: &mut Vec<Problem>) -> Option<(ModelSpec, Op
         "ode" => read::typed(&rest, problems).map(ModelSpec::Ode),
         "curve" => read::typed(&rest, problems).map(ModelSpec::Curve),
         "problem" => read::typed(&rest, problems).map(ModelSpec::Problem),
+        "plugin" => read::typed(&rest, problems).map(ModelSpec::Plugin),
+        "command" => read::typed(&rest, problems).map(ModelSpec::Command),
+        "python" => read::typed(&rest, problems).map(ModelSpec::Python),
         _ => {
             problems.push(unknown_value(node, "kind", &kind, ModelSpec::KINDS));
             None

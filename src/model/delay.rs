@@ -1,6 +1,6 @@
 //! An artificial cost for any model: it waits, or keeps its core busy, before it answers; it may hang, and count its calls.
 
-use super::{DelaySpec, Density, Model, ModelError};
+use super::{DelaySpec, Density, Evaluated, Model, ModelError};
 use crate::random::{Purpose, normal_pair, stream, uniform};
 use crate::task::EvalError;
 use std::fs::{File, OpenOptions};
@@ -58,6 +58,14 @@ impl Model for Delayed {
         self.inner.default_box()
     }
 
+    fn takes_all(&self) -> bool {
+        self.inner.takes_all()
+    }
+
+    fn derived(&self) -> Vec<String> {
+        self.inner.derived()
+    }
+
     fn fingerprint(&self) -> Vec<u8> {
         self.inner.fingerprint()
     }
@@ -104,6 +112,15 @@ impl DelayedDensity<'_> {
 }
 
 impl Density for DelayedDensity<'_> {
+    fn evaluate(&mut self, thetas: &[f64], d: usize, out: &mut Vec<Result<Evaluated, EvalError>>) {
+        for theta in thetas.chunks_exact(d) {
+            match self.wait(theta) {
+                Ok(()) => self.inner.evaluate(theta, d, out),
+                Err(error) => out.push(Err(error)),
+            }
+        }
+    }
+
     fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError> {
         self.wait(theta)?;
         self.inner.log_like(theta)

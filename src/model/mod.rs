@@ -1,15 +1,19 @@
 //! Likelihood sources: what a model promises, and one file a kind.
 
+mod command;
 mod curve;
 mod delay;
 mod noise;
 #[cfg(feature = "ode")]
 mod ode;
+mod plugin;
 pub mod problem;
+mod python;
 mod spec;
 
 pub use spec::{
-    CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe, OdeSpec, ProblemSpec, Sigma,
+    Abi, CommandMode, CommandSpec, CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe,
+    OdeSpec, PluginSpec, ProblemSpec, PythonSpec, Sigma,
 };
 
 use crate::expr::{ExprError, nearest};
@@ -36,14 +40,44 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Whether it takes every parameter of the job, in the job's order, whatever their names; [`Model::parameters`] is empty then.
+    fn takes_all(&self) -> bool {
+        false
+    }
+
+    /// Names of quantities that it computes beside log L, in the order of [`Evaluated::derived`].
+    fn derived(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The most points that are worth giving to one call of [`Density::evaluate`]; 1 where each point costs the same alone.
+    fn batch(&self) -> usize {
+        1
+    }
+
     /// Everything that changes the likelihood's value, for the digest of the job.
     fn fingerprint(&self) -> Vec<u8>;
 }
 
-/// Evaluates one point at a time on one thread.
+/// What a model gives for one point.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evaluated {
+    pub log_like: f64,
+    /// One for each name of [`Model::derived`].
+    pub derived: Vec<f64>,
+}
+
+/// Evaluates points on one thread.
 pub trait Density {
     /// Natural log of the likelihood at `theta` (physical values, in the order given to [`Model::bind`]).
     fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError>;
+
+    /// Evaluates the points of `thetas` (n x d, row-major, d > 0) and pushes n results to `out`, in order. Models that compute
+    /// quantities beside log L, or are quicker with many points at a time, have their own.
+    fn evaluate(&mut self, thetas: &[f64], d: usize, out: &mut Vec<Result<Evaluated, EvalError>>) {
+        let one = |theta| Ok(Evaluated { log_like: self.log_like(theta)?, derived: Vec::new() });
+        out.extend(thetas.chunks_exact(d).map(one));
+    }
 
     /// Log-likelihood, and its gradient by `theta` into `gradient` (same length), where the model has one.
     fn log_like_gradient(&mut self, _theta: &[f64], _gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
@@ -82,6 +116,9 @@ impl ModelError {
 pub fn build(spec: &ModelSpec, delay: Option<&DelaySpec>, seed: u64, files: &Files) -> Result<Box<dyn Model>, ModelError> {
     let model = match spec {
         ModelSpec::Problem(spec) => problem::build(spec)?,
+        ModelSpec::Plugin(spec) => plugin::build(spec, files)?,
+        ModelSpec::Command(spec) => command::build(spec, files)?,
+        ModelSpec::Python(spec) => python::build(spec, files)?,
         ModelSpec::Curve(spec) => curve::build(spec, files)?,
         #[cfg(feature = "ode")]
         ModelSpec::Ode(spec) => ode::build(spec, files)?,

@@ -1,6 +1,6 @@
 //! What a job file may say about a model: one struct a kind, each deserialised on its own.
 
-use super::ModelError;
+use super::{ModelError, command};
 use crate::data::{self, DataError, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub enum ModelSpec {
     Ode(OdeSpec),
     Curve(CurveSpec),
     Problem(ProblemSpec),
+    Plugin(PluginSpec),
+    Command(CommandSpec),
+    Python(PythonSpec),
 }
 
 /// `kind = "ode"`: ordinary differential equations in DiffSL, compared with columns of data over time.
@@ -150,6 +153,135 @@ pub struct ProblemSpec {
     pub name: String,
 }
 
+/// `kind = "plugin"`: a function in a shared library.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PluginSpec {
+    /// The shared library, relative to the job file. Every rank loads it.
+    pub library: String,
+    /// How the function is called: "fitjob" (include/fitjob.h), "plain" (double f(const double *, int)), or the signature of
+    /// "polychord", "multinest" or "ultranest".
+    #[serde(default)]
+    pub abi: Abi,
+    /// Name of the function; by default that of the signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<String>,
+    /// Parameters in the order in which the function takes them; by default all of the job, in the job's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<String>>,
+    /// Names of quantities that the function computes beside log L, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<String>,
+    /// A text that the library gets when it is opened.
+    #[serde(default)]
+    pub config: String,
+}
+
+/// How a function in a library is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Abi {
+    #[default]
+    Fitjob,
+    Plain,
+    Polychord,
+    Multinest,
+    Ultranest,
+}
+
+/// `kind = "command"`: any program, as a child process of every worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSpec {
+    /// The program and its arguments. A program with a slash in its name is looked for relative to the job file.
+    pub command: Vec<String>,
+    /// "serve": one child a worker answers points over pipes (docs/command-protocol.md); "once": one process a point, files in, file out.
+    #[serde(default)]
+    pub mode: CommandMode,
+    /// Parameters in the order in which the program takes them; by default all of the job, in the job's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<String>>,
+    /// Names of quantities that the program computes beside log L, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<String>,
+    /// Most points in one request (serve).
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// A file whose {name}s are replaced by values and that is written to `input` for every point (once); by default "name value" lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Name of the parameter file in the working folder (once).
+    #[serde(default = "default_input")]
+    pub input: String,
+    /// Name of the result file in the working folder: log L, then the derived quantities, separated by blanks or lines (once).
+    #[serde(default = "default_result")]
+    pub result: String,
+    /// Times that a point is tried again after the child died.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// More variables for the child's environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+fn default_batch() -> usize {
+    1
+}
+
+fn default_input() -> String {
+    "parameters.txt".into()
+}
+
+fn default_result() -> String {
+    "result.txt".into()
+}
+
+fn default_retries() -> u32 {
+    1
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CommandMode {
+    #[default]
+    Serve,
+    Once,
+}
+
+/// `kind = "python"`: a function of a Python script, in one interpreter a worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PythonSpec {
+    /// The script, relative to the job file.
+    pub script: String,
+    /// Its function: log_likelihood(theta) of one point, or of an array (n, d) if `batch` is more than 1.
+    #[serde(default = "default_function")]
+    pub function: String,
+    /// The interpreter.
+    #[serde(default = "default_interpreter")]
+    pub interpreter: String,
+    /// Parameters in the order of theta; by default all of the job, in the job's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Vec<String>>,
+    /// Names of quantities that the function returns beside log L, as (log_like, derived).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub derived: Vec<String>,
+    /// Most points in one call; more than 1: the function is given an array (n, d) and returns n values.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// Times that a point is tried again after the interpreter died.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+}
+
+fn default_function() -> String {
+    "log_likelihood".into()
+}
+
+fn default_interpreter() -> String {
+    "python3".into()
+}
+
 /// `[model.delay]`: makes any likelihood take longer, for studies of scaling. Values do not change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +317,8 @@ pub enum FileKind {
     Table,
     Matrix,
     Text,
+    /// Used where it lies: its place and a hash of its content travel.
+    Program,
 }
 
 /// The content of a file, as it travels to the other ranks.
@@ -193,6 +327,11 @@ pub enum Loaded {
     /// Also a matrix, as columns c1, c2, ...
     Table(Table),
     Text(String),
+    /// Absolute path, and BLAKE3 of the content.
+    Program {
+        path: String,
+        hash: String,
+    },
 }
 
 /// Contents by the path as typed.
@@ -205,6 +344,10 @@ impl FileRef {
             FileKind::Table => data::read_table(path).map(Loaded::Table),
             FileKind::Matrix => data::read_matrix(path).map(Loaded::Table),
             FileKind::Text => data::read_text(path).map(Loaded::Text),
+            FileKind::Program => {
+                let hash = blake3::hash(&data::read_bytes(path)?).to_hex().to_string();
+                Ok(Loaded::Program { path: path.display().to_string(), hash })
+            }
         }
     }
 }
@@ -239,7 +382,7 @@ pub(super) fn table_of(key: &str, path: &str, files: &Files) -> Result<Table, Mo
 
 impl ModelSpec {
     /// What `kind` may be.
-    pub const KINDS: &[&str] = &["ode", "curve", "problem"];
+    pub const KINDS: &[&str] = &["ode", "curve", "problem", "plugin", "command", "python"];
 
     /// The files it needs, to be read by the root with [`FileRef::load`].
     pub fn files(&self) -> Vec<FileRef> {
@@ -253,6 +396,9 @@ impl ModelSpec {
                 spec.data.file().into_iter().chain(covariance).collect()
             }
             ModelSpec::Problem(_) => Vec::new(),
+            ModelSpec::Plugin(spec) => vec![FileRef { key: "library", path: spec.library.clone(), kind: FileKind::Program }],
+            ModelSpec::Command(spec) => command::files(spec),
+            ModelSpec::Python(spec) => vec![FileRef { key: "script", path: spec.script.clone(), kind: FileKind::Program }],
         }
     }
 }

@@ -118,7 +118,7 @@ impl Keeper {
                 return Ok(());
             }
             Ok(Value::LogLike(value)) => format!("{value:?}"),
-            Err(EvalError::Reject(why) | EvalError::Fatal(why)) => why,
+            Err(why) => why.to_string(),
             Ok(_) => "no number".into(),
         };
         let mut theta = vec![0.0; space.names().len()];

@@ -226,7 +226,7 @@ impl Run {
 
     /// Files an answer; events run only in [`Run::advance`].
     pub fn tell(&mut self, answer: Answer, mail: &mut Mail) -> Result<(), SamplerError> {
-        use crate::task::EvalError::{Fatal, Reject};
+        use crate::task::EvalError::Reject;
         match (answer.id.lane, answer.outcome) {
             (POINTS_LANE, Ok(Value::LogLike(value))) => self.tell_point(value),
             (POINTS_LANE, Err(Reject(_))) => {
@@ -235,7 +235,7 @@ impl Run {
             }
             (DRAW_LANE, Ok(Value::Bytes(bytes))) => self.tell_block(&bytes),
             (trainer::LANE, Ok(Value::Bytes(bytes))) => self.trainer.tell(&bytes, &mut mail.out),
-            (_, Err(Fatal(why) | Reject(why))) => Err(SamplerError(why)),
+            (_, Err(why)) => Err(SamplerError(why.to_string())),
             (lane, Ok(_)) => Err(SamplerError(format!("an answer of lane {lane} has the wrong kind: all ranks must run the same build"))),
         }
     }
