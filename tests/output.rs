@@ -4,7 +4,7 @@ mod common;
 
 use fitjob::expr::Expr;
 use fitjob::fit::{self, Fit};
-use fitjob::output::{OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
+use fitjob::output::{Log, Opening, OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
 use fitjob::prior::{Law, Parameter, Prior, Role, Space};
 use fitjob::random::{Purpose, stream, uniform};
 use fitjob::sampler::Posterior;
@@ -63,12 +63,15 @@ fn facts() -> RunFacts {
         seed: 7,
         ranks: 2,
         threads: 2,
+        resumes: 2,
         wall_s: 12.0,
+        total_wall_s: 700.0,
         startup_s: 2.0,
         sampler_s: 1.0,
         busy_s: vec![18.0, 14.0],
         compute_s: vec![0.5, 0.5],
         rejected: 3,
+        timed_out: 1,
         warnings: vec!["4 evaluators share 2 cores".into()],
     }
 }
@@ -81,12 +84,18 @@ fn as_root<R>(task: impl FnOnce(&Root) -> R) -> R {
     }
 }
 
-fn create(dir: &Path, force: bool, job: &str) -> Result<RunDir, OutputError> {
-    as_root(|root| RunDir::create(root, dir, force, job)).map(|(run, _log)| run)
+/// A run that has just begun.
+fn create(dir: &Path, opening: Opening, job: &str) -> Result<RunDir, OutputError> {
+    as_root(|root| {
+        let (run, _) = RunDir::open(root, dir, opening)?;
+        Log::open(root, &run.log(), false)?;
+        run.write_job(job)?;
+        Ok(run)
+    })
 }
 
 fn finished(dir: &Path) -> Summary {
-    let run = create(dir, false, "seed = 7").unwrap();
+    let run = create(dir, Opening::New, "seed = 7").unwrap();
     as_root(|root| run.finish(root, &fit(), &facts())).unwrap()
 }
 
@@ -235,9 +244,9 @@ fn an_existing_run_is_refused_saying_what_is_there_and_what_to_do() {
     let dir = place.path().join("run");
     finished(&dir);
     let before = fs::read(dir.join("result.h5")).unwrap();
-    let refusal = create(&dir, false, "seed = 8").unwrap_err();
+    let refusal = create(&dir, Opening::New, "seed = 8").unwrap_err();
     assert!(refusal.what.contains("finished run, made 20"), "{refusal}");
-    assert!(refusal.help.unwrap().contains("--force"));
+    assert!(refusal.help.unwrap().starts_with("go on with it: --resume; replace it: --force; elsewhere: --out"));
     assert_eq!(fs::read(dir.join("result.h5")).unwrap(), before);
     assert_eq!(fs::read_to_string(dir.join("job.toml")).unwrap(), "seed = 7\n");
 }
@@ -247,7 +256,7 @@ fn force_replaces_the_run_and_leaves_other_files_alone() {
     let place = tempfile::tempdir().unwrap();
     finished(place.path());
     fs::write(place.path().join("notes.txt"), "mine").unwrap();
-    create(place.path(), true, "seed = 8").unwrap();
+    create(place.path(), Opening::Force, "seed = 8").unwrap();
     assert_eq!(fs::read_to_string(place.path().join("job.toml")).unwrap(), "seed = 8\n");
     assert_eq!(fs::read_to_string(place.path().join("notes.txt")).unwrap(), "mine");
     assert!(!place.path().join("result.h5").exists());
@@ -279,12 +288,19 @@ fn summary_says_what_is_in_a_folder_that_holds_no_finished_run() {
     assert!(why(&place.path().join("nowhere")).what.contains("there is no folder"));
     assert!(why(place.path()).what.contains("holds no run"));
     let dir = place.path().join("killed");
-    create(&dir, false, "seed = 1").unwrap();
+    let running = create(&dir, Opening::New, "seed = 1").unwrap();
+    assert!(why(&dir).what.contains("; in the hands of host "), "{}", why(&dir));
+    drop(running);
     let killed = why(&dir);
     assert!(killed.what.contains("is not finished, started 20"), "{killed}");
-    assert!(killed.what.contains("log.jsonl, job.toml"), "{killed}");
-    fs::write(dir.join("log.jsonl"), "{\"record\":\"end\",\"status\":\"failed\",\"why\":\"NaN at a = 1\"}\n").unwrap();
+    assert!(killed.what.ends_with("log.jsonl, job.toml and no summary.json"), "{killed}");
+    assert!(killed.help.unwrap().contains("--resume"));
+    let log = |record: &dyn Fn(&mut Log)| as_root(|root| record(&mut Log::open(root, &dir.join("log.jsonl"), true).unwrap()));
+    log(&|log| log.failed("NaN at a = 1"));
     assert!(why(&dir).what.ends_with("failed: NaN at a = 1"), "{}", why(&dir));
+    log(&|log| log.stopped("SIGTERM", "fitjob run a.toml --resume"));
+    assert!(why(&dir).what.ends_with("was stopped: SIGTERM"), "{}", why(&dir));
+    assert!(why(&dir).help.unwrap().ends_with("fitjob run a.toml --resume"));
     assert!(why(&dir.join("job.toml")).what.contains("is a file"));
     fs::write(dir.join("summary.json"), "{\"log_z\": \"big\"}").unwrap();
     assert!(why(&dir).what.contains("\"big\" is no number"), "{}", why(&dir));
@@ -298,8 +314,8 @@ fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
         "scale = 2.5 (fixed)",
         "log Z",
         "±",
-        "3 rejected",
-        "12.0 s = 2.00 s to start + 10.0 s to sample",
+        "3 rejected for want of a likelihood (1 after",
+        "12.0 s = 2.00 s to start + 10.0 s to sample (11 min 40 s in all, resumed 2 times)",
         "80.0% of 2 ranks x 2 threads (least busy rank 70.0%, most 90.0%)",
         "1.00 s on the root, 1.00 s in its tasks",
         "15.0% for answers",

@@ -1,32 +1,50 @@
 //! log.jsonl: one JSON object a line, as the run goes on.
 
+use super::lines::Lines;
 use super::{OutputError, Root, RunFacts, Summary, number};
 use crate::sampler::Progress;
 use serde_json::{Map, Value, json};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::Instant;
 
 /// An open log. Each record is one `write` of a whole line, so that a killed run leaves whole lines.
+/// A full disk must not end a run whose samples are still in memory: it is told once, and the run goes on.
 #[derive(Debug)]
 pub struct Log {
-    file: File,
-    path: PathBuf,
+    lines: Lines,
     started: Instant,
-    /// A full disk must not end a run whose samples are still in memory: say it once and go on.
-    broken: bool,
+}
+
+/// Where a run was taken up again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resumed {
+    /// Number of the checkpoint; None: from the journal alone.
+    pub checkpoint: Option<u64>,
+    /// When that was written, RFC 3339.
+    pub written: Option<String>,
+    /// Likelihood calls in it.
+    pub n_like: u64,
+    /// Calls made since, which the journal holds and nobody makes again.
+    pub from_journal: u64,
+    /// Of damage found, in plain words.
+    pub notes: Vec<String>,
 }
 
 impl Log {
-    /// Refuses a file that exists: another run started in the same directory at the same time.
-    pub fn create(_root: &Root, path: &Path) -> Result<Log, OutputError> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-            ErrorKind::AlreadyExists => OutputError::new(format!("{} was made by another run this instant", path.display()))
-                .help("two jobs write to one directory: give each its own with --out DIR"),
-            _ => OutputError::cannot("write", path, e).help("look at free space (df), quota and permissions of that folder"),
-        })?;
-        Ok(Log { file, path: path.to_path_buf(), started: Instant::now(), broken: false })
+    /// `resume`: goes on with the log that is there, if any; otherwise it begins anew.
+    pub fn open(_root: &Root, path: &Path, resume: bool) -> Result<Log, OutputError> {
+        let whole = || -> std::io::Result<Lines> {
+            let torn = resume && ends_within_a_line(path);
+            let mut lines = Lines::open(path, "the log", resume)?;
+            if torn {
+                lines.append(b"\n");
+            }
+            Ok(lines)
+        };
+        let lines = whole()
+            .map_err(|e| OutputError::cannot("write", path, e).help("look at free space (df), quota and permissions of that folder"))?;
+        Ok(Log { lines, started: Instant::now() })
     }
 
     /// `{"record": kind, "time": ..., "elapsed_s": ..., ...fields}`; `fields` must be an object.
@@ -38,29 +56,29 @@ impl Log {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        let text = format!("{}\n", Value::Object(line));
-        if let Err(cause) = self.file.write_all(text.as_bytes())
-            && !std::mem::replace(&mut self.broken, true)
-        {
-            log::warn!("{}: {cause}; the run goes on without its log", self.path.display());
-        }
+        self.lines.append(format!("{}\n", Value::Object(line)).as_bytes());
     }
 
-    /// The first record; of `facts`, what is known before the run.
+    /// The first record of a run; of `facts`, what is known before it.
     pub fn start(&mut self, facts: &RunFacts) {
-        self.record(
-            "start",
-            json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "job": facts.job,
-                "job_digest": facts.job_digest,
-                "method": facts.method,
-                "seed": facts.seed,
-                "ranks": facts.ranks,
-                "threads": facts.threads,
-                "pid": std::process::id(),
-            }),
-        );
+        self.record("start", beginning(facts));
+    }
+
+    /// The first record of each later life of a run.
+    pub fn resume(&mut self, facts: &RunFacts, from: &Resumed) {
+        let mut fields = beginning(facts);
+        fields["resumes"] = facts.resumes.into();
+        fields["checkpoint"] = from.checkpoint.into();
+        fields["written"] = from.written.clone().into();
+        fields["n_like"] = from.n_like.into();
+        fields["from_journal"] = from.from_journal.into();
+        fields["notes"] = from.notes.clone().into();
+        self.record("resume", fields);
+    }
+
+    /// A checkpoint is on disk.
+    pub fn checkpoint(&mut self, number: u64, seconds: f64, bytes: u64) {
+        self.record("checkpoint", json!({ "number": number, "seconds": number::json(seconds), "bytes": bytes }));
     }
 
     /// The last record of a run that ended well.
@@ -81,22 +99,14 @@ impl Log {
         );
     }
 
+    /// The last record of a life that ended in good order before the run did. `next`: the command that goes on.
+    pub fn stopped(&mut self, reason: &str, next: &str) {
+        self.record("end", json!({ "status": "stopped", "reason": reason, "next": next }));
+    }
+
     /// The last record of a run that did not.
     pub fn failed(&mut self, why: &str) {
         self.record("end", json!({ "status": "failed", "why": why }));
-    }
-
-    /// Why the run that wrote the log at `path` failed, if its last record says so.
-    pub fn failure(path: &Path) -> Option<String> {
-        let text = std::fs::read_to_string(path).ok()?;
-        let last: Value = serde_json::from_str(text.lines().last()?).ok()?;
-        (last["status"] == "failed").then(|| last["why"].as_str().unwrap_or("?").to_string())
-    }
-
-    /// A point that counts as impossible although the model gave no such value.
-    pub fn rejected(&mut self, names: &[String], theta: &[f64], reason: &str) {
-        let point: Map<String, Value> = names.iter().zip(theta).map(|(name, x)| (name.clone(), number::json(*x))).collect();
-        self.record("rejected", json!({ "reason": reason, "parameters": point }));
     }
 
     pub fn warning(&mut self, text: &str) {
@@ -119,4 +129,29 @@ impl Log {
             }),
         );
     }
+}
+
+fn beginning(facts: &RunFacts) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "job": facts.job,
+        "job_digest": facts.job_digest,
+        "method": facts.method,
+        "seed": facts.seed,
+        "ranks": facts.ranks,
+        "threads": facts.threads,
+        "pid": std::process::id(),
+    })
+}
+
+/// Whether the run that wrote the file was killed within a line.
+fn ends_within_a_line(path: &Path) -> bool {
+    let last = || -> std::io::Result<u8> {
+        let mut file = std::fs::File::open(path)?;
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        Ok(last[0])
+    };
+    last().is_ok_and(|byte| byte != b'\n')
 }

@@ -1,25 +1,34 @@
-//! Everything a run leaves behind: the run directory, result.h5, summary.json, log.jsonl, progress and report.
+//! Everything a run leaves behind: the run directory and its lock, result.h5, summary.json, log.jsonl, rejected.csv, progress, report.
 //! Only the root writes: every entry point takes `&Root`, which no other rank has.
 
 mod atomic;
+mod holder;
+mod lines;
+mod lock;
 mod log;
 mod number;
+mod opening;
 mod progress;
+mod rejected;
 mod report;
 mod result;
 mod rundir;
 mod scales;
 mod summary;
+mod tail;
 pub mod text;
 
 use crate::world::Root;
 
-pub use log::Log;
+pub use log::{Log, Resumed};
+pub use opening::Opening;
 pub use progress::{Progress, Style};
-pub use report::{overview, print, report};
-pub use result::write_result;
+pub use rejected::Rejected;
+pub use report::{overview, print, report, stopped};
+pub use result::{no_hdf5_locks, write_result};
 pub use rundir::{RunDir, RunState};
 pub use summary::{ParameterSummary, Summary};
+pub use tail::{End, Standing, Status, Tail};
 
 /// Facts of a run that are no part of its answer; filled by the caller, reported here.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +42,12 @@ pub struct RunFacts {
     pub ranks: usize,
     /// Threads that evaluate, for each rank.
     pub threads: usize,
-    /// From the start of the program to the end of sampling, seconds.
+    /// Times the run was taken up again.
+    pub resumes: u64,
+    /// From the start of the program to the end of sampling, seconds: of this life of the run.
     pub wall_s: f64,
+    /// The same over all its lives.
+    pub total_wall_s: f64,
     /// Of those: before the sampler's first question.
     pub startup_s: f64,
     /// Of those: the root inside the sampler (ask and tell).
@@ -45,6 +58,8 @@ pub struct RunFacts {
     pub compute_s: Vec<f64>,
     /// Points without a likelihood that the job said to reject.
     pub rejected: u64,
+    /// Calls that took longer than `call_limit_s`.
+    pub timed_out: u64,
     /// Warnings of the run itself (oversubscribed cores, ...); those of the fit are in [`crate::fit::Fit`].
     pub warnings: Vec<String>,
 }

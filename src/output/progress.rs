@@ -29,6 +29,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     lines: bool,
     log: Option<Log>,
+    /// Calls that were made before this life of the run.
+    calls_before: u64,
     glance_at: f64,
     line_at: f64,
     gap: f64,
@@ -43,10 +45,21 @@ impl Progress {
             bar: bar.then(new_bar),
             lines: style == Style::Lines || (style == Style::Auto && !terminal),
             log,
+            calls_before: 0,
             glance_at: 0.0,
             line_at: FIRST_LINE,
             gap: FIRST_LINE,
         }
+    }
+
+    /// The run was taken up again with so many calls made: they are no speed of this life.
+    pub fn resumed_at(&mut self, n_like: u64) {
+        self.calls_before = n_like;
+    }
+
+    /// The log, for records of other kinds.
+    pub fn log(&mut self) -> Option<&mut Log> {
+        self.log.as_mut()
     }
 
     /// Whether [`update`](Progress::update) would show anything now: ask this before putting a progress together.
@@ -59,7 +72,7 @@ impl Progress {
         let now = self.started.elapsed().as_secs_f64();
         if let Some(bar) = &self.bar {
             bar.set_position((1000.0 * progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0)) as u64);
-            bar.set_message(line(progress, rate(progress, now)));
+            bar.set_message(line(progress, self.rate(progress, now)));
             self.glance_at = now + GLANCE;
         }
         if now >= self.line_at {
@@ -91,6 +104,13 @@ impl Progress {
         self.log.take()
     }
 
+    /// The last line, and the end of the log, of a run that stopped before its end. `next`: the command that goes on.
+    pub fn stopped(self, progress: &sampler::Progress, reason: &str, next: &str) {
+        if let Some(mut log) = self.finish(progress) {
+            log.stopped(reason, next);
+        }
+    }
+
     /// Clears the bar and ends the log of a run without a result.
     pub fn failed(mut self, why: &str) {
         if let Some(bar) = self.bar.take() {
@@ -102,7 +122,7 @@ impl Progress {
     }
 
     fn tell(&mut self, progress: &sampler::Progress, now: f64) {
-        let rate = rate(progress, now);
+        let rate = self.rate(progress, now);
         if self.lines {
             to_stderr(&format!("[{}] {}", text::clock(now), line(progress, rate)));
         }
@@ -110,15 +130,23 @@ impl Progress {
             log.progress(progress, rate);
         }
     }
-}
 
-/// Likelihood calls a second since the start.
-fn rate(progress: &sampler::Progress, elapsed: f64) -> f64 {
-    progress.n_like as f64 / elapsed.max(1e-9)
+    /// Likelihood calls a second since the start.
+    fn rate(&self, progress: &sampler::Progress, elapsed: f64) -> f64 {
+        progress.n_like.saturating_sub(self.calls_before) as f64 / elapsed.max(1e-9)
+    }
 }
 
 /// The most wanted first, since a narrow terminal cuts the end off.
 fn line(p: &sampler::Progress, rate: f64) -> String {
+    let mut parts = standing(p);
+    parts.push(format!("{}/s", if rate < 1000.0 { text::significant(rate, 3) } else { text::count(rate as u64) }));
+    parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
+    parts.join("  ")
+}
+
+/// Where a run stands, but for its speed.
+pub(super) fn standing(p: &sampler::Progress) -> Vec<String> {
     let mut parts = vec![p.phase.clone()];
     if p.log_z.is_finite() {
         let error = if p.log_z_err.is_finite() { format!(" ± {}", text::significant(p.log_z_err, 2)) } else { String::new() };
@@ -128,9 +156,7 @@ fn line(p: &sampler::Progress, rate: f64) -> String {
         parts.push(format!("n_eff {:.0}", p.n_eff));
     }
     parts.push(format!("{} calls", text::count(p.n_like)));
-    parts.push(format!("{}/s", if rate < 1000.0 { text::significant(rate, 3) } else { text::count(rate as u64) }));
-    parts.extend(p.details.iter().map(|(name, value)| format!("{name} {}", text::plain(*value))));
-    parts.join("  ")
+    parts
 }
 
 fn new_bar() -> ProgressBar {

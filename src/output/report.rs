@@ -1,6 +1,7 @@
 //! What people read at the end of a run, and from `fitjob summary`.
 
-use super::{ParameterSummary, Root, Summary, text};
+use super::{ParameterSummary, Root, Summary, progress, text};
+use crate::sampler::Progress;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -15,6 +16,15 @@ pub fn report(s: &Summary, dir: &Path) -> String {
         figures(s),
         time(s),
         warnings(s),
+    )
+}
+
+/// The report of a run in `dir` that stopped before its end. `next`: the command that goes on with it.
+pub fn stopped(reason: &str, standing: &Progress, dir: &Path, next: &str) -> String {
+    format!(
+        "stopped: {reason}\n  {}\n  nothing is lost: {} holds every finished call\nto go on: {next}\n",
+        progress::standing(standing).join("  "),
+        dir.join("checkpoint").display(),
     )
 }
 
@@ -45,9 +55,12 @@ fn parameter(name: &str, p: &ParameterSummary) -> Vec<String> {
 
 /// Evidence, sample size, calls.
 fn figures(s: &Summary) -> String {
-    let rejected = match s.rejected {
-        0 => String::new(),
-        n => format!(", {} rejected for want of a likelihood", text::count(n)),
+    let rejected = match (s.rejected, s.timed_out) {
+        (0, _) => String::new(),
+        (n, 0) => format!(", {} rejected for want of a likelihood", text::count(n)),
+        (n, late) => {
+            format!(", {} rejected for want of a likelihood ({} after the time limit of a call)", text::count(n), text::count(late))
+        }
     };
     let rows = [
         ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2))),
@@ -70,12 +83,20 @@ fn time(s: &Summary) -> String {
     };
     let seconds = text::duration;
     let rows = [
-        ("time", format!("{} = {} to start + {} to sample", seconds(s.wall_s), seconds(s.startup_s), seconds(sampling))),
+        ("time", format!("{} = {} to start + {} to sample{}", seconds(s.wall_s), seconds(s.startup_s), seconds(sampling), lives(s))),
         ("evaluating", format!("{} of {}{}", text::percent(s.busy_fraction), evaluators(s), spread(s))),
         ("sampler", format!("{} on the root, {} in its tasks on all threads", seconds(s.sampler_s), seconds(s.compute_s))),
         ("waiting", waiting),
     ];
     lines(&rows)
+}
+
+fn lives(s: &Summary) -> String {
+    match s.resumes {
+        0 => String::new(),
+        1 => format!(" ({} in all, resumed once)", text::duration(s.total_wall_s)),
+        n => format!(" ({} in all, resumed {n} times)", text::duration(s.total_wall_s)),
+    }
 }
 
 fn lines(rows: &[(&str, String)]) -> String {

@@ -15,6 +15,19 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Names in a group that no parameter may take; a parameter so called is written with an underscore after it.
 const RESERVED: [&str; 8] = ["chain", "draw", "sample", "free_parameter", "log_weight", "log_like", "log_prior", "unit_cube"];
 
+/// Turns HDF5's own file locks off, unless the user has set HDF5_USE_FILE_LOCKING: where a network file system has no locks, it
+/// could neither write results nor read data. Results have the lock of the run directory, and data nobody writes.
+///
+/// # Safety
+/// To be called while the process has one thread (others could read the environment), and before anything uses HDF5.
+pub unsafe fn no_hdf5_locks() {
+    const NAME: &str = "HDF5_USE_FILE_LOCKING";
+    if std::env::var_os(NAME).is_none() {
+        // SAFETY: the caller's promise.
+        unsafe { std::env::set_var(NAME, "FALSE") };
+    }
+}
+
 /// Writes `fit` to `path`, complete or not at all.
 pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> std::result::Result<(), OutputError> {
     atomic::write_with(path, |temporary| {
@@ -32,13 +45,14 @@ pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> s
 
 /// Through the MPI-IO driver on the root's own communicator where MPI runs (what parallel file systems are tuned
 /// for), and through HDF5's default driver elsewhere. The bytes are the same. A file system that MPI-IO cannot use
-/// must not cost a finished run its samples: the default driver is tried then.
+/// must not cost a finished run its samples: the default driver is tried then. On NFS it is the only one, since MPI-IO
+/// locks there with fcntl, and ROMIO ends the whole job where it cannot.
 fn create(path: &Path) -> Result<(File, &'static str)> {
     let mut options = File::with_options();
     // Groups list their members in the order in which they were written: parameters in the job's order.
     options.with_fcpl(|p| p.link_creation_order(LinkCreationOrder::Indexed));
     #[cfg(feature = "mpio")]
-    if let Some(communicator) = crate::world::comm_self() {
+    if let Some(communicator) = crate::world::comm_self().filter(|_| !on_nfs(path)) {
         let mut parallel = options.clone();
         match parallel.with_fapl(|p| p.mpio(communicator, None)).create(path) {
             Ok(file) => return Ok((file, "mpio")),
@@ -46,6 +60,15 @@ fn create(path: &Path) -> Result<(File, &'static str)> {
         }
     }
     Ok((options.create(path)?, "default"))
+}
+
+#[cfg(feature = "mpio")]
+fn on_nfs(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(folder) = path.parent().and_then(|f| std::ffi::CString::new(f.join(".").as_os_str().as_bytes()).ok()) else { return false };
+    // SAFETY: the text outlives the call, and zeroes are a valid statfs for it to fill.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    unsafe { libc::statfs(folder.as_ptr(), &mut found) == 0 && found.f_type == libc::NFS_SUPER_MAGIC }
 }
 
 fn group(file: &File, name: &str) -> Result<Group> {
@@ -70,9 +93,12 @@ fn root_attributes(file: &File, fit: &Fit, facts: &RunFacts, driver: &str, creat
     number(file, "n_samples", fit.len() as u64)?;
     number(file, "best", fit.best as u64)?;
     number(file, "rejected", facts.rejected)?;
+    number(file, "timed_out", facts.timed_out)?;
     number(file, "ranks", facts.ranks as u64)?;
     number(file, "threads", facts.threads as u64)?;
     number(file, "wall_s", facts.wall_s)?;
+    number(file, "total_wall_s", facts.total_wall_s)?;
+    number(file, "resumes", facts.resumes)?;
     text(file, "warnings", &fit.warnings.join("\n"))?;
     text(file, "hdf5_driver", driver)?;
     for (name, value) in &fit.diagnostics {

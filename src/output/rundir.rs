@@ -1,21 +1,33 @@
-//! The run directory: made once, never overwritten unless told to.
+//! The run directory: the files of one run, held by one process at a time.
 
-use super::{Log, OutputError, Root, RunFacts, Summary, atomic, write_result};
+use super::lock::Lock;
+use super::tail::{End, Status, Tail};
+use super::{OutputError, Root, RunFacts, Summary, atomic, text, write_result};
 use crate::fit::Fit;
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const JOB: &str = "job.toml";
 const RESULT: &str = "result.h5";
 const SUMMARY: &str = "summary.json";
 const LOG: &str = "log.jsonl";
+const REJECTED: &str = "rejected.csv";
+pub(super) const CHECKPOINT: &str = "checkpoint";
 /// In the order in which a run writes them.
-const FILES: [&str; 4] = [LOG, JOB, RESULT, SUMMARY];
+pub(super) const FILES: [&str; 6] = [LOG, JOB, CHECKPOINT, REJECTED, RESULT, SUMMARY];
+/// From one look whether the folder is still there to the next.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// A directory of one run: `job.toml` (resolved), `log.jsonl`, `result.h5`, `summary.json`.
-#[derive(Debug, Clone)]
+/// A directory of one run, and its lock, which is dropped with this.
+#[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    lock: Lock,
+    looked: Cell<Instant>,
+    /// That the folder cannot be made again was told.
+    told: Cell<bool>,
 }
 
 /// What is in a directory that may hold a run.
@@ -23,31 +35,15 @@ pub struct RunDir {
 pub enum RunState {
     /// No file of a run (the folder itself may be absent).
     Absent,
-    /// Started, and not finished: still running, or killed.
+    /// Started, and not finished: still running, stopped or killed.
     Unfinished { files: Vec<&'static str>, started: Option<String> },
-    /// With a summary.
+    /// With a summary. It may be going on all the same, if it was extended.
     Finished { made: Option<String> },
 }
 
 impl RunDir {
-    /// Makes the directory, with `job.toml` (the resolved job) and an empty log in it. A directory that holds a run
-    /// is refused, unless `force`, which removes that run's files (and no others).
-    pub fn create(root: &Root, path: &Path, force: bool, resolved_job: &str) -> Result<(RunDir, Log), OutputError> {
-        match RunDir::state(path) {
-            RunState::Absent => {}
-            state if !force => return Err(occupied(path, &state)),
-            _ => remove_run(path)?,
-        }
-        fs::create_dir_all(path).map_err(|e| {
-            OutputError::cannot("make the run directory", path, e).help("choose another place with --out DIR or `dir` in [output]")
-        })?;
-        // The log's exclusive creation decides between two runs that start here at the same time.
-        let log = Log::create(root, &path.join(LOG))?;
-        let dir = RunDir { path: path.to_path_buf() };
-        atomic::write(&dir.job(), with_newline(resolved_job).as_bytes())?;
-        // So that the folder itself outlives a power cut; a file system that cannot sync a folder is no reason to stop.
-        let _ = atomic::sync_folder(path);
-        Ok((dir, log))
+    pub(super) fn new(path: &Path, lock: Lock) -> RunDir {
+        RunDir { path: path.to_path_buf(), lock, looked: Cell::new(Instant::now()), told: Cell::new(false) }
     }
 
     /// What is at `path` now.
@@ -56,7 +52,7 @@ impl RunDir {
         match files.last() {
             None => RunState::Absent,
             Some(&SUMMARY) => RunState::Finished { made: modified(&path.join(SUMMARY)) },
-            Some(_) => RunState::Unfinished { started: modified(&path.join(files[0])), files },
+            Some(_) => RunState::Unfinished { started: started(path, &files), files },
         }
     }
 
@@ -80,11 +76,72 @@ impl RunDir {
         self.path.join(LOG)
     }
 
-    /// Writes `result.h5`, then `summary.json`: a summary on disk means that the run is complete.
+    pub fn rejected(&self) -> PathBuf {
+        self.path.join(REJECTED)
+    }
+
+    /// Folder of states and journals; made by whoever writes there.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    /// Writes `job.toml`: the job with every default filled in.
+    pub fn write_job(&self, resolved: &str) -> Result<(), OutputError> {
+        atomic::write(&self.job(), with_newline(resolved).as_bytes())
+    }
+
+    /// An error once another process has taken the directory over: this one must stop and write nothing more. Costs nothing to ask;
+    /// the answer is at most 20 s old. (A folder that was removed is nobody else's: see [`heal`](RunDir::heal).)
+    pub fn still_ours(&self) -> Result<(), OutputError> {
+        let Some(rival) = self.lock.rival() else { return Ok(()) };
+        Err(OutputError::new(format!("the run directory {} was taken over by another run: {rival}", self.path.display())).help(
+            "this process was silent for so long (suspended, or cut off from the file system) that it was taken for dead; \
+             the other run goes on from the checkpoint, and this one stops without touching its files",
+        ))
+    }
+
+    /// Makes the folder again if it was removed, with the lock and `job.toml` (the log and `rejected.csv` come back by themselves
+    /// with their next line). True: it was made just now, and holds no checkpoint. Where it cannot be made, that is said once, and
+    /// tried again. To be called now and then; looks once a second at most.
+    pub fn heal(&self, resolved: &str) -> bool {
+        if self.looked.get().elapsed() < LOOK || self.lock.rival().is_some() {
+            return false;
+        }
+        self.looked.set(Instant::now());
+        if !matches!(self.path.try_exists(), Ok(false)) {
+            return false;
+        }
+        let shown = self.path.display();
+        if let Err(cause) = fs::create_dir_all(&self.path) {
+            if !self.told.replace(true) {
+                log::warn!("the run directory {shown} is gone and cannot be made again ({cause}); the run goes on without it");
+            }
+            return false;
+        }
+        log::warn!("the run directory {shown} was removed; it is made again");
+        self.lock.look();
+        if let Err(error) = self.write_job(resolved) {
+            log::warn!("{error}");
+        }
+        true
+    }
+
+    /// Writes `result.h5`, then `summary.json`: a summary on disk means that the run is complete. Those of an earlier life are
+    /// replaced, each in one instant.
     pub fn finish(&self, root: &Root, fit: &Fit, facts: &RunFacts) -> Result<Summary, OutputError> {
-        write_result(root, &self.result(), fit, facts)?;
+        self.lock.look();
+        self.still_ours()?;
+        // If it is gone and cannot be made, the next line says so.
+        let _ = fs::create_dir_all(&self.path);
         let summary = Summary::new(fit, facts);
-        atomic::write(&self.summary(), with_newline(&summary.to_json()).as_bytes())?;
+        write_result(root, &self.result(), fit, facts)
+            .and_then(|()| atomic::write(&self.summary(), with_newline(&summary.to_json()).as_bytes()))
+            .map_err(|error| {
+                error.help(
+                    "free space (df, quota) or mend the folder's permissions, then run the same command with --resume: \
+                     the samples are in the checkpoint, and nothing is lost",
+                )
+            })?;
         Ok(summary)
     }
 
@@ -104,45 +161,57 @@ impl RunDir {
                 .help("give the run directory that `fitjob run` named in its last lines")),
         }
     }
+
+    /// What the log of the run at `path` says last.
+    pub fn tail(path: &Path) -> Tail {
+        Tail::read(&path.join(LOG))
+    }
+
+    /// Who works in the directory at `path`, for people; "(that process is gone)" is said where that can be told from here.
+    pub fn user(path: &Path) -> Option<String> {
+        Lock::seen(path)
+    }
 }
 
 fn unfinished(path: &Path, files: &[&str], started: Option<String>) -> OutputError {
     let when = started.map_or(String::new(), |t| format!(", started {t}"));
-    let (shown, log) = (path.display(), path.join(LOG));
-    match Log::failure(&log) {
-        Some(why) => OutputError::new(format!("the run in {shown}{when}, failed: {why}"))
-            .help("remove the cause, and run the job again with --force"),
-        None => OutputError::new(format!("the run in {shown} is not finished{when}: it holds {} and no {SUMMARY}", files.join(", ")))
-            .help(format!("if it is still running, wait (tail -f {}); if it was killed, run the job again with --force", log.display())),
-    }
-}
-
-fn occupied(path: &Path, state: &RunState) -> OutputError {
-    let what = match state {
-        RunState::Finished { made: Some(made) } => format!("a finished run, made {made}"),
-        RunState::Unfinished { started: Some(started), .. } => format!("an unfinished run, started {started}"),
-        _ => "a run".to_string(),
-    };
-    OutputError::new(format!("{} already holds {what}", path.display()))
-        .help("choose another place with --out DIR, or let this run replace that one with --force")
-}
-
-/// Newest first, so that a kill in between leaves an unfinished run and never a summary without its job.
-fn remove_run(path: &Path) -> Result<(), OutputError> {
-    for name in FILES.iter().rev() {
-        let file = path.join(name);
-        match fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(OutputError::cannot("remove", &file, e)),
-            _ => {}
+    let (shown, tail) = (path.display(), RunDir::tail(path));
+    let again = format!("`fitjob run ... --out {shown} --resume`");
+    let stood =
+        tail.progress.map_or(String::new(), |p| format!("; at {} it had made {} calls ({})", p.time, text::count(p.n_like), p.phase));
+    match tail.end {
+        Some(End { status: Status::Failed, why, .. }) => OutputError::new(format!("the run in {shown}{when}, failed: {why}"))
+            .help(format!("remove the cause and go on with {again}, or start anew with --force")),
+        Some(End { status: Status::Stopped, why, next, .. }) => {
+            OutputError::new(format!("the run in {shown}{when}, was stopped: {why}{stood}"))
+                .help(format!("go on with it: {}", next.unwrap_or(again)))
+        }
+        _ => {
+            let user = RunDir::user(path).map_or(String::new(), |user| format!("; in the hands of {user}"));
+            let log = path.join(LOG);
+            OutputError::new(format!(
+                "the run in {shown} is not finished{when}: it holds {} and no {SUMMARY}{stood}{user}",
+                files.join(", ")
+            ))
+            .help(format!("if it is still running, wait (tail -f {}); if it was killed, go on with {again}", log.display()))
         }
     }
-    Ok(())
 }
 
-/// Time of the last change, e.g. "2026-11-21 03:06 UTC".
+/// By the first record of the log, else by the oldest file.
+fn started(path: &Path, files: &[&str]) -> Option<String> {
+    let by_log = RunDir::tail(path).started.and_then(|time| time.parse().ok()).map(minutes);
+    by_log.or_else(|| modified(&path.join(files[0])))
+}
+
+/// Time of the last change.
 fn modified(file: &Path) -> Option<String> {
-    let time = jiff::Timestamp::try_from(fs::metadata(file).ok()?.modified().ok()?).ok()?;
-    Some(time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    Some(minutes(jiff::Timestamp::try_from(fs::metadata(file).ok()?.modified().ok()?).ok()?))
+}
+
+/// "2026-11-21 03:06 UTC".
+fn minutes(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn with_newline(text: &str) -> String {

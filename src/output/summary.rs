@@ -28,14 +28,24 @@ pub struct Summary {
     pub ranks: usize,
     /// Threads that evaluate, for each rank.
     pub threads: usize,
+    /// Of the last life of the run, from the start of the program.
     #[serde(with = "number")]
     pub wall_s: f64,
+    /// Over all its lives.
+    #[serde(with = "number", default)]
+    pub total_wall_s: f64,
+    /// Times the run was taken up again.
+    #[serde(default)]
+    pub resumes: u64,
     #[serde(with = "number")]
     pub sampler_s: f64,
     /// Share of the sampling time (`wall_s - startup_s`) that the threads of all ranks spent inside the likelihood.
     #[serde(with = "number")]
     pub busy_fraction: f64,
     pub rejected: u64,
+    /// Calls that took longer than `call_limit_s`.
+    #[serde(default)]
+    pub timed_out: u64,
     pub warnings: Vec<String>,
     /// Free and tied parameters, then derived quantities, in the job's order.
     #[serde(serialize_with = "write_map", deserialize_with = "read_map")]
@@ -105,9 +115,12 @@ impl Summary {
             ranks: facts.ranks,
             threads: facts.threads,
             wall_s: facts.wall_s,
+            total_wall_s: facts.total_wall_s,
+            resumes: facts.resumes,
             sampler_s: facts.sampler_s,
             busy_fraction: busy.iter().sum::<f64>() / busy.len() as f64,
             rejected: facts.rejected,
+            timed_out: facts.timed_out,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
             parameters: varying.into_iter().map(|c| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best))).collect(),
             fixed: fixed.into_iter().map(|c| (c.name.to_string(), c.values[0])).collect(),

@@ -153,6 +153,11 @@ impl Vault {
         desk.need.is_some() && !desk.saving && desk.not_before.is_none_or(|time| Instant::now() >= time)
     }
 
+    /// Number of the checkpoint that was begun last; 0 before the first.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What writing the last state took, and its bytes; zero before the first.
     pub fn cost(&self) -> (Duration, u64) {
         self.office.desk().cost
