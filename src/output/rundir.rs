@@ -101,29 +101,37 @@ impl RunDir {
     }
 
     /// Makes the folder again if it was removed, with the lock and `job.toml` (the log and `rejected.csv` come back by themselves
-    /// with their next line). True: it was made just now, and holds no checkpoint. Where it cannot be made, that is said once, and
-    /// tried again. To be called now and then; looks once a second at most.
+    /// with their next line). True: it was made just now, and its checkpoint is gone. Where it cannot be made, that is said once,
+    /// and tried again. To be called now and then; looks once a second at most, and at `job.toml`, since others may make the folder.
     pub fn heal(&self, resolved: &str) -> bool {
         if self.looked.get().elapsed() < LOOK || self.lock.rival().is_some() {
             return false;
         }
         self.looked.set(Instant::now());
-        if !matches!(self.path.try_exists(), Ok(false)) {
+        if !matches!(self.job().try_exists(), Ok(false)) {
             return false;
         }
         let shown = self.path.display();
-        if let Err(cause) = fs::create_dir_all(&self.path) {
-            if !self.told.replace(true) {
-                log::warn!("the run directory {shown} is gone and cannot be made again ({cause}); the run goes on without it");
+        match self.make_again(resolved) {
+            Ok(()) => {
+                log::warn!("the run directory {shown} was removed; it is made again");
+                self.told.set(false);
+                true
             }
-            return false;
+            Err(error) => {
+                if !self.told.replace(true) {
+                    log::warn!("the run directory {shown} was removed and cannot be made again now; the run goes on without it ({error})");
+                }
+                false
+            }
         }
-        log::warn!("the run directory {shown} was removed; it is made again");
+    }
+
+    fn make_again(&self, resolved: &str) -> Result<(), OutputError> {
+        fs::create_dir_all(&self.path).map_err(|e| OutputError::cannot("make", &self.path, e))?;
         self.lock.look();
-        if let Err(error) = self.write_job(resolved) {
-            log::warn!("{error}");
-        }
-        true
+        self.still_ours()?;
+        self.write_job(resolved)
     }
 
     /// Writes `result.h5`, then `summary.json`: a summary on disk means that the run is complete. Those of an earlier life are
