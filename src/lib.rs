@@ -1,6 +1,7 @@
 //! fitjob: Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 
 pub mod bound;
+pub mod bulk;
 pub mod cli;
 pub mod data;
 pub mod driver;

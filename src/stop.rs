@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 static NOTED: AtomicI32 = AtomicI32::new(0);
 
 /// Why a run stops before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stop {
     /// SIGUSR1: checkpoint and stop.
     Asked,
@@ -20,6 +20,8 @@ pub enum Stop {
     Urgent(i32),
     /// The time limit, of the job or of Slurm, is near.
     TimeLimit,
+    /// Another job has taken the run directory.
+    Lost,
 }
 
 /// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT or SIGTERM kills.
@@ -72,6 +74,7 @@ impl fmt::Display for Stop {
             Stop::Urgent(libc::SIGHUP) => f.write_str("SIGHUP (the terminal is gone)"),
             Stop::Urgent(_) => f.write_str("SIGTERM"),
             Stop::TimeLimit => f.write_str("the time limit is near"),
+            Stop::Lost => f.write_str("the run directory is no longer this job's"),
         }
     }
 }

@@ -17,6 +17,16 @@ pub struct Task {
     pub work: Work,
 }
 
+impl Task {
+    /// Published objects that the task reads.
+    pub fn needs(&self) -> &[u64] {
+        match &self.work {
+            Work::LogLike(_) => &[],
+            Work::Compute { needs, .. } => needs,
+        }
+    }
+}
+
 /// What a rank is asked to do: data, not closures, so that any rank can do it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
@@ -28,6 +38,7 @@ pub enum Work {
         kind: u16,
         /// Published objects ([`Shared`]) that it reads.
         needs: Vec<u64>,
+        #[serde(with = "crate::bulk::bytes")]
         input: Vec<u8>,
     },
 }
@@ -36,6 +47,7 @@ pub enum Work {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub key: u64,
+    #[serde(with = "crate::bulk::bytes")]
     pub bytes: Vec<u8>,
 }
 
@@ -43,7 +55,7 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Value {
     LogLike(f64),
-    Bytes(Vec<u8>),
+    Bytes(#[serde(with = "crate::bulk::bytes")] Vec<u8>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -48,6 +48,38 @@ fn another_seed_gives_another_digest() {
     assert_ne!(one, other);
 }
 
+/// A line through data whose likelihood is NaN for half of the prior.
+const HALF: &str = r#"
+seed = 3
+[model]
+kind = "curve"
+y = "y"
+formula = "a * x + b + 0 * log(a)"
+sigma = 0.5
+data = { x = [1, 2, 3, 4], y = [1.1, 2.3, 2.9, 4.2] }
+[parameters]
+a = { prior = "uniform", min = -5, max = 5 }
+b = { prior = "uniform", min = -5, max = 5 }
+[sampler]
+n_live = 200
+n_eff = 400
+[run]
+on_error = "reject"
+"#;
+
+#[test]
+fn points_without_a_value_give_the_same_bits_wherever_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = digest(fitjob(), folder.path(), "one", HALF, &["--ncores", "1"]);
+    assert!(summary(&folder.path().join("one"))["rejected"].as_u64().unwrap() > 50);
+    assert_eq!(digest(fitjob(), folder.path(), "three", HALF, &["--ncores", "3"]), one);
+    #[cfg(feature = "mpi")]
+    for dispatch in ["static", "dynamic"] {
+        let set = format!("run.dispatch=\"{dispatch}\"");
+        assert_eq!(digest(fitjob_on(3), folder.path(), dispatch, HALF, &["--ncores", "1", "--set", &set]), one, "{dispatch}");
+    }
+}
+
 #[cfg(feature = "mpi")]
 #[test]
 fn ranks_do_not_change_a_bit() {

@@ -113,7 +113,7 @@ fn a_delay_takes_its_time_and_changes_no_value() {
     let spec: ModelSpec = toml::from_str("kind = \"problem\"\nname = \"gauss3tut\"").unwrap();
     let plain = build(&spec, None, 1, &Files::new()).unwrap();
     for busy in [false, true] {
-        let delay = DelaySpec { ms: 5.0, sigma: 0.0, busy };
+        let delay = DelaySpec { ms: 5.0, busy, ..DelaySpec::default() };
         let slow = build(&spec, Some(&delay), 1, &Files::new()).unwrap();
         let start = std::time::Instant::now();
         let value = slow.bind(&slow.parameters()).unwrap().log_like(&[0.1, 0.2, 0.3]).unwrap();
@@ -121,7 +121,7 @@ fn a_delay_takes_its_time_and_changes_no_value() {
         assert_eq!(value, plain.bind(&plain.parameters()).unwrap().log_like(&[0.1, 0.2, 0.3]).unwrap());
         assert_eq!(slow.fingerprint(), plain.fingerprint());
     }
-    let error = build(&spec, Some(&DelaySpec { ms: -1.0, sigma: 0.0, busy: false }), 1, &Files::new()).err().unwrap();
+    let error = build(&spec, Some(&DelaySpec { ms: -1.0, ..DelaySpec::default() }), 1, &Files::new()).err().unwrap();
     assert_eq!(error.key, ["delay", "ms"]);
 }
 

@@ -125,7 +125,7 @@ fn refused_until_killed(place: &Path, preload: &str) {
     let next = common::succeed(&mut quick());
     let told = common::text(&next.stderr);
     assert!(told.contains("took") && told.contains("that process is gone"), "{told}");
-    assert_eq!(names(&dir), ["job.toml", "log.jsonl", "result.h5", "summary.json"]);
+    assert_eq!(names(&dir), ["checkpoint", "job.toml", "log.jsonl", "result.h5", "summary.json"]);
     holder.wait().unwrap();
 }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use fitjob::job::{self, Source};
-use fitjob::session;
+use fitjob::session::{self, Outcome};
 use fitjob::world::World;
 
 const JOB: &str = r#"
@@ -28,8 +28,9 @@ fn every_rank_can_read_samples_weights_and_evidence() {
     let package = job::load(source()).unwrap();
     let fits = World::loopback(4, |mut world| {
         let job = job::resolve(&package).unwrap();
-        let (fit, effort) = session::fit(&mut world, &job, 1, &mut |_, _, _| {}).unwrap();
+        let (outcome, effort) = session::fit(&mut world, &job, 1, None).unwrap();
         assert_eq!(effort.is_some(), world.is_root(), "only the root knows the cost");
+        let Outcome::Done(fit) = outcome else { panic!("stopped: {outcome:?}") };
         fit
     });
     assert!(fits.iter().all(|fit| *fit == fits[0]));

@@ -154,6 +154,8 @@ fn main() {
         model: Arc::new(Sleeper(settings.clone())),
         toolbox: || Box::new(Burner),
         on_error: OnError::Abort,
+        call_limit: None,
+        silence_limit: Duration::from_secs(120),
     };
     match world.enter() {
         Role::Worker(worker) => serve(&worker, &site, settings.threads).expect("serve"),

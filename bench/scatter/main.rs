@@ -16,7 +16,7 @@ use mpi::datatype::{Partition, PartitionMut};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use std::sync::{Arc, LazyLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const POINTS: usize = 32;
 const DIM: usize = 10;
@@ -176,6 +176,8 @@ fn main() {
         model: Arc::new(Normal),
         toolbox: || unreachable!("no computations here"),
         on_error: OnError::Abort,
+        call_limit: None,
+        silence_limit: Duration::from_secs(120),
     };
     let (mut bare_s, mut polled_s, mut crew_s) = (Vec::new(), Vec::new(), Vec::new());
     for repeat in 0..=REPEATS {

@@ -1,73 +1,222 @@
 //! What the root has in a run and the other ranks have not: the run directory, the progress display, the facts.
 
-use super::RunArgs;
-use crate::exec::ExecStats;
+use super::{Resume, RunArgs};
+use crate::driver::UnderWay;
+use crate::exec::Evaluator;
 use crate::fit::Fit;
 use crate::job::{Job, Package};
-use crate::output::{self, Log, Opening, OutputError, Progress, RunDir, RunFacts, Style, Summary, text};
-use crate::sampler::Sampler;
-use crate::session::Effort;
+use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, Resumed, RunDir, RunFacts, Style, Summary, text};
+use crate::prior::Space;
+use crate::sampler::{EngineSpec, Sampler};
+use crate::session::{Change, Effort, Identity, Keeper, Saved, Totals, Watch};
+use crate::state::{Disk, Recovered, Vault};
+use crate::stop::{self, Curfew, Stop, TimeLimit};
+use crate::task::Evaluation;
 use crate::world::Root;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Seconds between two looks whether the run directory is still there and ours.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// The run directory, opened and locked; nothing of this run is in it yet.
+pub struct Doorway {
+    dir: RunDir,
+    vault: Vault,
+    recovered: Recovered,
+}
 
 pub struct Desk {
     dir: RunDir,
     progress: Progress,
     facts: RunFacts,
-    /// All parameters, for reports of rejected points.
-    names: Vec<String>,
+    rejected: Rejected,
+    /// Reason and values of the first rejected point of this life.
+    first_rejection: Option<String>,
+    space: Arc<Space>,
+    job_toml: String,
+    looked: Instant,
+    /// Words of the reason why the run directory is no longer ours.
+    pub lost: Option<String>,
 }
 
-impl Desk {
-    /// Makes the run directory and starts the log. `warnings` are of the launch.
-    pub fn open(
+/// Where the run goes: as asked, else the run directory given as the job, else the job's own wish, else its name.
+fn place(args: &RunArgs, job: &Job) -> PathBuf {
+    let given = args.out.clone().or(args.job.run_dir().map(PathBuf::from));
+    given.or(job.output.dir.clone()).unwrap_or_else(|| PathBuf::from(format!("{}.run", job.name)))
+}
+
+impl Doorway {
+    pub fn open(root: &Root, args: &RunArgs, job: &Job, identity: &Identity) -> Result<Doorway, String> {
+        let opening = match (args.force, args.resume) {
+            (true, _) => Opening::Force,
+            (_, Some(Resume::Yes)) => Opening::Resume,
+            (_, Some(Resume::Auto)) => Opening::Auto,
+            _ => Opening::New,
+        };
+        let (dir, _) = RunDir::open(root, &place(args, job), opening).map_err(|e| e.report())?;
+        let disk = Box::new(Disk::new(&dir.checkpoint()));
+        let (vault, recovered) = Vault::open(root, disk, identity.hash(), job.run.journal).map_err(|e| e.report())?;
+        Ok(Doorway { dir, vault, recovered })
+    }
+
+    /// Understands what was saved, and refuses to go on with another job's.
+    pub fn saved(&mut self, identity: &Identity) -> Result<Option<Saved>, String> {
+        let dir = self.dir.path().display();
+        let saved = Saved::newest(std::mem::take(&mut self.recovered)).map_err(|why| unreadable(&dir, &why))?;
+        let changes = saved.as_ref().filter(|saved| saved.number > 0).map(|saved| saved.snapshot.about.identity.forbidden(identity));
+        match changes.as_deref() {
+            None | Some([]) => Ok(saved),
+            Some(changes) => Err(changed(&dir, changes)),
+        }
+    }
+
+    /// Takes the run directory into use: the job, the log, and for a new run a first checkpoint. `warnings` are of the launch.
+    pub fn enter(
+        self,
         root: &Root,
-        args: &RunArgs,
         package: &Package,
         job: &Job,
-        threads: usize,
-        warnings: Vec<String>,
-    ) -> Result<Desk, OutputError> {
-        let facts = RunFacts {
+        start: Start,
+        saved: Option<Saved>,
+    ) -> Result<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>), String> {
+        let Doorway { dir, vault, .. } = self;
+        let mut facts = RunFacts {
             job: package.source.name.clone(),
             job_digest: job.digest.clone(),
             method: job.engine.method().into(),
             seed: job.seed,
             ranks: root.ranks(),
-            threads,
-            warnings,
+            threads: start.threads,
             ..RunFacts::default()
         };
-        let path = args.out.clone().or(job.output.dir.clone()).unwrap_or_else(|| PathBuf::from(format!("{}.run", job.name)));
-        let (dir, _) = RunDir::open(root, &path, if args.force { Opening::Force } else { Opening::New })?;
-        let mut log = Log::open(root, &dir.log(), false)?;
-        dir.write_job(&job.resolved_toml)?;
-        log.start(&facts);
+        let curfew = Curfew::new(start.begun, start.limit.or(job.run.time_limit), stop::slurm_end());
+        let mut keeper = Keeper::new(Some(vault), start.identity, job, curfew, start.begun);
+        let resuming = saved.is_some();
+        let opened = (|| {
+            dir.write_job(&job.resolved_toml)?;
+            let log = Log::open(root, &dir.log(), resuming)?;
+            Ok((log, Rejected::open(root, &dir.rejected(), job.space.names(), resuming)?))
+        })();
+        let (mut log, rejected) = opened.map_err(|e: OutputError| e.report())?;
+        let mut state = None;
+        match saved {
+            Some(Saved { number, written, snapshot, evaluations, notes }) => {
+                let resumed = Resumed {
+                    checkpoint: (number > 0).then_some(number),
+                    written: written.and_then(|time| Some(jiff::Timestamp::try_from(time).ok()?.to_string())),
+                    n_like: snapshot.about.totals.calls,
+                    from_journal: evaluations.len() as u64,
+                    notes,
+                };
+                say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
+                keeper.take_up(snapshot.about, evaluations);
+                state = snapshot.state;
+                facts.resumes = keeper.totals().resumes;
+                log.resume(&facts, &resumed);
+                facts.warnings.extend(resumed.notes);
+            }
+            None => {
+                log.start(&facts);
+                keeper.begin().map_err(|e| e.report())?;
+            }
+        }
         let mut progress = Progress::new(root, Style::Auto, Some(log));
+        facts.warnings.extend(start.warnings);
         facts.warnings.iter().for_each(|warning| progress.warn(warning));
-        Ok(Desk { dir, progress, facts, names: job.space.names().to_vec() })
+        let desk = Desk {
+            dir,
+            progress,
+            facts,
+            rejected,
+            first_rejection: None,
+            space: job.space.clone(),
+            job_toml: job.resolved_toml.clone(),
+            looked: Instant::now(),
+            lost: None,
+        };
+        Ok((desk, keeper, state))
     }
+}
 
-    /// Shows where the run stands, if it is time to.
-    pub fn watch(&mut self, sampler: &dyn Sampler) {
+/// What the launch decided.
+pub struct Start {
+    pub begun: Instant,
+    pub threads: usize,
+    pub identity: Identity,
+    pub warnings: Vec<String>,
+    pub limit: Option<TimeLimit>,
+}
+
+fn say_resumed(resumed: &Resumed, number: u64, raised: &[Change]) {
+    let calls = text::count(resumed.n_like + resumed.from_journal);
+    eprintln!("going on after {calls} calls: checkpoint {number}, and {} calls since then", text::count(resumed.from_journal));
+    raised.iter().for_each(|change| eprintln!("further than before: {change}"));
+}
+
+fn unreadable(dir: &dyn Display, why: &str) -> String {
+    format!("error: the run in {dir} cannot be taken up again: {why}\n  help: start anew with --force, or elsewhere with --out DIR")
+}
+
+fn changed(dir: &dyn Display, changes: &[Change]) -> String {
+    let list: String = changes.iter().map(|change| format!("\n  {change}")).collect();
+    format!(
+        "error: the run in {dir} asks another question than this job:{list}\n  help: bring back what was, or start anew with --force, or \
+         elsewhere with --out DIR. [run], [output], the number of ranks, and higher {} may change",
+        EngineSpec::TARGETS.join(" or ")
+    )
+}
+
+impl Watch for Desk {
+    fn round(&mut self, sampler: &dyn Sampler, _: &dyn Evaluator) -> Option<Stop> {
         if self.progress.due() {
             self.progress.update(&sampler.progress());
         }
+        if self.looked.elapsed() > GLANCE {
+            self.looked = Instant::now();
+            self.dir.heal(&self.job_toml);
+            self.lost = self.dir.still_ours().err().map(|e| e.report());
+        }
+        self.lost.is_some().then_some(Stop::Lost)
     }
 
+    fn rejected(&mut self, call: &Evaluation, reason: &str) {
+        let mut theta = vec![0.0; self.space.names().len()];
+        self.space.transform(&call.u, &mut theta);
+        self.rejected.add(call.id, reason, &theta);
+        self.first_rejection.get_or_insert_with(|| format!("{reason}, where {}", text::point(self.space.names(), &theta)));
+    }
+
+    fn checkpoint(&mut self, number: u64, taking: Duration, before: (Duration, u64)) {
+        let (writing, bytes) = before;
+        if let Some(log) = self.progress.log() {
+            log.checkpoint(number, (taking + writing).as_secs_f64(), bytes);
+        }
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.progress.warn(text);
+    }
+}
+
+impl Desk {
     /// Writes the result and says what came out. Seconds: from the program's start to the sampler's first question,
     /// and to the end of sampling.
     pub fn close(mut self, root: &Root, fit: &Fit, effort: &Effort, startup_s: f64, wall_s: f64) -> Result<(), OutputError> {
         let stats = &effort.stats;
+        self.facts.warnings.extend(self.rejection_warning(effort));
         let log = self.progress.finish(&effort.progress);
-        self.facts.warnings.extend(rejection_warning(stats, &self.names));
         let facts = RunFacts {
             wall_s,
             startup_s,
-            sampler_s: effort.driven.sampling.as_secs_f64(),
+            total_wall_s: effort.totals.wall_s,
+            sampler_s: effort.sampling.as_secs_f64(),
             busy_s: stats.ranks.iter().map(|rank| rank.busy).collect(),
             compute_s: stats.ranks.iter().map(|rank| rank.computing).collect(),
-            rejected: rejected(stats),
+            rejected: effort.totals.rejected,
+            timed_out: stats.timed_out,
             ..self.facts
         };
         let summary = self.dir.finish(root, fit, &facts).inspect_err(|_| {
@@ -75,9 +224,22 @@ impl Desk {
             output::print(root, &output::overview(&Summary::new(fit, &facts)));
         })?;
         if let Some(mut log) = log {
-            log.end(&summary, &effort.driven.reason);
+            log.end(&summary, &effort.reason);
         }
         output::print(root, &output::report(&summary, self.dir.path()));
+        Ok(())
+    }
+
+    /// The run stopped in good order before its end.
+    pub fn stopped(self, root: &Root, stop: Stop, effort: &Effort) -> Result<(), String> {
+        if let Some(lost) = self.lost {
+            self.progress.failed(&lost);
+            return Err(lost);
+        }
+        let dir = self.dir.path().to_path_buf();
+        let command = format!("the same command with --resume, or: fitjob run {} --resume", dir.display());
+        self.progress.stopped(&effort.progress, &stop.to_string(), &command);
+        output::print(root, &output::stopped(&stop.to_string(), &effort.progress, &dir, &command));
         Ok(())
     }
 
@@ -85,25 +247,16 @@ impl Desk {
     pub fn failed(self, why: &str) {
         self.progress.failed(why);
     }
-}
 
-/// Points that count as impossible although the model gave no such value.
-fn rejected(stats: &ExecStats) -> u64 {
-    stats.rejected + stats.nan + stats.plus_infinity
-}
-
-/// How many points had no usable likelihood, why, and an example.
-fn rejection_warning(stats: &ExecStats, names: &[String]) -> Option<String> {
-    let kinds = [(stats.rejected, "refused by the model"), (stats.nan, "NaN"), (stats.plus_infinity, "+infinity")];
-    let kinds: Vec<String> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", text::count(*n))).collect();
-    let first = stats.rejections.first()?;
-    Some(format!(
-        "{} of {} calls gave no usable log-likelihood and count as impossible ({}); for example {}, where {} \
-         (more in rejected.csv)",
-        text::count(rejected(stats)),
-        text::count(stats.calls()),
-        kinds.join(", "),
-        first.reason,
-        text::point(names, &first.theta),
-    ))
+    /// How many points had no usable likelihood, and an example.
+    fn rejection_warning(&self, effort: &Effort) -> Option<String> {
+        let Totals { calls, rejected, .. } = effort.totals;
+        let example = self.first_rejection.as_ref().map_or(String::new(), |first| format!("for example {first}; "));
+        (rejected > 0).then(|| {
+            let (rejected, calls) = (text::count(rejected), text::count(calls));
+            format!(
+                "{rejected} of {calls} calls gave no usable log-likelihood and count as impossible ({example}all of them in rejected.csv)"
+            )
+        })
+    }
 }

@@ -9,9 +9,10 @@ pub mod summary;
 
 use crate::job::{self, JobError, Package, Source};
 use crate::launch::{self, Env};
+use crate::stop::TimeLimit;
 use crate::world::World;
-use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
 
 /// How a process ends. Documented in README.md; scripts rely on the numbers.
 pub mod exit {
@@ -57,7 +58,7 @@ pub enum Command {
 /// Which job, and what to change in it.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// Job file (TOML or JSON); default: ./fit.toml, else the built-in lynx and hare fit
+    /// Job file (TOML or JSON) or run directory; default: ./fit.toml, else the built-in lynx and hare fit
     #[arg(value_name = "JOB")]
     pub file: Option<PathBuf>,
     /// Seed of every random choice (overrides the job file)
@@ -73,8 +74,23 @@ impl JobArgs {
     fn load(&self) -> Result<Package, JobError> {
         let mut overrides = self.set.clone();
         overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
-        job::load(Source::find(self.file.as_deref(), overrides)?)
+        let inside = self.run_dir().map(|dir| dir.join("job.toml"));
+        job::load(Source::find(inside.as_deref().or(self.file.as_deref()), overrides)?)
     }
+
+    /// The run directory that was given in place of a job file.
+    fn run_dir(&self) -> Option<&Path> {
+        self.file.as_deref().filter(|path| path.is_dir())
+    }
+}
+
+/// Whether a run must be there to go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resume {
+    /// There must be one
+    Yes,
+    /// Start if there is none
+    Auto,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +103,12 @@ pub struct RunArgs {
     /// Replace the results of an earlier run in the run directory
     #[arg(long)]
     pub force: bool,
+    /// Go on with the run in the run directory: after a kill or a stop, or to a higher n_eff; with =auto, start if there is none
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes", conflicts_with = "force")]
+    pub resume: Option<Resume>,
+    /// Stop with a checkpoint and exit code 75 after this time: seconds, or 90m, "1h 30m", 12:00:00, 2-00:00:00
+    #[arg(long, value_name = "TIME")]
+    pub time_limit: Option<TimeLimit>,
     /// Threads that evaluate on this machine, or in each rank under MPI
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub ncores: Option<u32>,

@@ -1,11 +1,12 @@
 //! `fitjob run`: from job file to run directory, on all ranks.
 
-use super::desk::Desk;
+use super::desk::{Desk, Doorway, Start};
 use super::{RunArgs, exit};
+use crate::driver::UnderWay;
 use crate::job::{self, Job, JobError, Package};
 use crate::launch::{cores, seats};
-use crate::sampler::Sampler;
-use crate::session;
+use crate::session::{self, Effort, Identity, Keeper, Lead, Outcome};
+use crate::stop;
 use crate::world::{Disagreement, Role, Root, World};
 use std::fmt::Display;
 use std::time::Instant;
@@ -26,7 +27,7 @@ pub fn run(args: &RunArgs) -> i32 {
         Err(refusal) => refusal.exit(),
     };
     match fit(&mut world, args, begun) {
-        Ok(()) => exit::DONE,
+        Ok(code) => code,
         Err(stop) => {
             if world.is_root() {
                 eprintln!("{}", stop.message.trim_end());
@@ -39,25 +40,20 @@ pub fn run(args: &RunArgs) -> i32 {
     }
 }
 
-/// `begun`: the program's start.
-fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
+/// `begun`: the program's start. Gives the exit code of a run that ended in good order.
+fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
+    stop::listen();
     let package = share_package(world, args)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args, &job);
-    let crowding = seats::warnings(&world.seats(threads));
-    let desk = match world.enter() {
-        Role::Root(root) => Desk::open(&root, args, &package, &job, threads, crowding).map(Some).map_err(|e| e.report()),
-        Role::Worker(_) => Ok(None),
-    };
-    let mut desk = agree(world, exit::STORAGE, desk)?;
+    let warnings = seats::warnings(&world.seats(threads));
+    let start = Start { begun, threads, identity: Identity::of(&job, &package), warnings, limit: args.time_limit };
+    let opened = prepare(world, args, &package, &job, start)?;
 
     let startup_s = begun.elapsed().as_secs_f64();
-    let mut watch = |_: &Root, sampler: &dyn Sampler, _: &dyn crate::exec::Evaluator| {
-        if let Some(desk) = &mut desk {
-            desk.watch(sampler);
-        }
-    };
-    let (fit, effort) = match session::fit(world, &job, threads, &mut watch) {
+    let (mut desk, lead) = opened.map_or((None, None), |(desk, keeper, state)| (Some(desk), Some((keeper, state))));
+    let lead = lead.zip(desk.as_mut()).map(|((keeper, state), desk)| Lead { keeper, state, watch: desk });
+    let (outcome, effort) = match session::fit(world, &job, threads, lead) {
         Ok(done) => done,
         Err(why) => {
             let stop = Stop::new(exit::MODEL, why);
@@ -66,11 +62,36 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<(), Stop> {
         }
     };
     let wall_s = begun.elapsed().as_secs_f64();
+    let close = |root: &Root, desk: Desk, effort: Effort| match &outcome {
+        Outcome::Done(fit) => desk.close(root, fit, &effort, startup_s, wall_s).map_err(|e| e.report()),
+        Outcome::Stopped(stop) => desk.stopped(root, *stop, &effort),
+    };
     let written = match (world.enter(), desk, effort) {
-        (Role::Root(root), Some(desk), Some(effort)) => desk.close(&root, &fit, &effort, startup_s, wall_s).map_err(|e| e.report()),
+        (Role::Root(root), Some(desk), Some(effort)) => close(&root, desk, effort),
         _ => Ok(()),
     };
-    agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: true, ..stop })
+    let done = matches!(outcome, Outcome::Done(_));
+    agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: done, ..stop })?;
+    Ok(if done { exit::DONE } else { exit::STOPPED })
+}
+
+/// What the root has at hand when the fit begins; nothing on other ranks.
+type Opened = Option<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>)>;
+
+/// The run directory: opened and locked, compared with the job, taken into use. All ranks go through this together.
+fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, start: Start) -> Result<Opened, Stop> {
+    let doorway = match world.enter() {
+        Role::Root(root) => Doorway::open(&root, args, job, &start.identity).map(Some),
+        Role::Worker(_) => Ok(None),
+    };
+    let mut doorway = agree(world, exit::STORAGE, doorway)?;
+    let saved = doorway.as_mut().map_or(Ok(None), |doorway| doorway.saved(&start.identity));
+    let saved = agree(world, exit::JOB, saved)?;
+    let entered = match (world.enter(), doorway) {
+        (Role::Root(root), Some(doorway)) => doorway.enter(&root, package, job, start, saved).map(Some),
+        _ => Ok(None),
+    };
+    agree(world, exit::STORAGE, entered)
 }
 
 /// The root reads the job and its data; every rank gets the same bytes.

@@ -1,9 +1,14 @@
-//! `fitjob summary DIR`: the result of a finished run, as a table.
+//! `fitjob summary DIR`: the result of a run, or where it stands (or stood when it died) by its last checkpoint.
 
 use super::exit;
-use crate::output::{RunDir, overview, print};
+use crate::fit::Fit;
+use crate::job::{self, Job, Source};
+use crate::output::{RunDir, RunFacts, RunState, Summary, overview, print, text};
+use crate::sampler::{self, Progress};
+use crate::session::{About, Saved};
 use crate::world::{Role, World};
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub struct SummaryArgs {
@@ -12,18 +17,85 @@ pub struct SummaryArgs {
     pub dir: PathBuf,
 }
 
-/// Prints medians with their 16 and 84% quantiles, log Z and warnings.
+/// Prints medians with their 16 and 84% quantiles, log Z and warnings. A run without a result is no error where a checkpoint tells of it.
 pub fn run(args: &SummaryArgs) -> i32 {
     let mut world = World::solo();
     let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
-    match RunDir::read_summary(&args.dir) {
-        Ok(summary) => {
-            print(&root, &overview(&summary));
+    let told = match RunDir::state(&args.dir) {
+        RunState::Unfinished { .. } => unfinished(&args.dir).ok_or_else(|| RunDir::read_summary(&args.dir).err()),
+        _ => RunDir::read_summary(&args.dir).map(|summary| overview(&summary)).map_err(Some),
+    };
+    match told {
+        Ok(text) => {
+            print(&root, &text);
             exit::DONE
         }
         Err(error) => {
-            eprintln!("{}", error.report());
+            eprintln!("{}", error.map_or("error: the run has just ended: ask again".into(), |e| e.report()));
             exit::STORAGE
         }
     }
+}
+
+/// What log, lock and the newest checkpoint say; none where there is no checkpoint to read.
+fn unfinished(dir: &Path) -> Option<String> {
+    let saved = Saved::newest(crate::state::peek(&dir.join("checkpoint")).ok()?).ok()??;
+    let about = &saved.snapshot.about;
+    let mut out = whereabouts(dir);
+    let (calls, since) = (text::count(about.totals.calls), text::count(saved.evaluations.len() as u64));
+    let _ = writeln!(out, "checkpoint {}: {calls} calls, {since} more in the journal since", saved.number);
+    out.extend(saved.notes.iter().map(|note| format!("note: {note}\n")));
+    out += "\n";
+    let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, state).ok());
+    out += &estimate.unwrap_or_else(|| standing(&about.progress));
+    Some(out)
+}
+
+/// Whether somebody works on it, and what its log says last.
+fn whereabouts(dir: &Path) -> String {
+    let (user, tail) = (RunDir::user(dir), RunDir::tail(dir));
+    let mut out = match (&tail.end, user) {
+        (Some(end), _) => format!("{} stopped at {}: {}\n", dir.display(), end.time, end.why),
+        (None, Some(user)) => format!("{} is not finished; it is in the hands of {user}\n", dir.display()),
+        (None, None) => format!("{} is not finished, and nobody works on it\n", dir.display()),
+    };
+    if let Some(p) = tail.progress {
+        let _ = writeln!(out, "log, {}: {}, {} calls", p.time, p.phase, text::count(p.n_like));
+    }
+    out
+}
+
+/// The posterior by the checkpoint, as if the run had ended there.
+fn estimate(dir: &Path, about: &About, state: &[u8]) -> Result<String, String> {
+    let job = read_job(dir)?;
+    let sampler = sampler::restore(&about.method, state).map_err(|e| e.to_string())?;
+    let posterior = sampler.posterior().map_err(|e| e.to_string())?;
+    let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
+    let facts = RunFacts {
+        job: dir.display().to_string(),
+        job_digest: job.digest,
+        method: about.method.clone(),
+        seed: job.seed,
+        rejected: about.totals.rejected,
+        resumes: about.totals.resumes,
+        total_wall_s: about.totals.wall_s,
+        ..RunFacts::default()
+    };
+    Ok(overview(&Summary::new(&fit, &facts)))
+}
+
+fn read_job(dir: &Path) -> Result<Job, String> {
+    let source = Source::read(&dir.join("job.toml"), vec![]).map_err(|e| e.to_string())?;
+    job::resolve(&job::load(source).map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+/// For a run that has no posterior yet.
+fn standing(p: &Progress) -> String {
+    format!(
+        "{}: log Z = {} ± {} by {} points so far\n",
+        p.phase,
+        text::significant(p.log_z, 4),
+        text::significant(p.log_z_err, 2),
+        text::count(p.n_like)
+    )
 }

@@ -16,6 +16,8 @@ pub enum Verdict {
     Nan,
     /// +infinity, the same.
     PlusInfinity,
+    /// No value within the limit, where the job says that this counts as impossible.
+    TimedOut,
     /// The job must end, and why.
     Fatal(String),
     /// Not evaluated, because the work was called off.

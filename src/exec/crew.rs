@@ -3,6 +3,10 @@
 //! A round is one scatter and one gather. Two rounds are under way at a time, so that a worker that has
 //! answered one finds its next share waiting; who waits for whom never changes an answer, only its time.
 
+mod close;
+
+pub(super) use close::GRACE;
+
 use super::bench::Verdict;
 use super::desk::Desk;
 use super::dispatch::{Alone, Choice, Dispatch};
@@ -12,18 +16,18 @@ use super::hands::{Computation, Done};
 use super::round::{Round, Shares};
 use super::tally::Tally;
 use super::wire::{self, FIRST_CAPACITY, Header, Reason, Report};
-use super::{Evaluator, ExecError, ExecStats, Site};
+use super::{Evaluator, ExecError, ExecStats, LOOK_UP, Site};
+use crate::stop;
 use crate::task::{Answer, Shared, Task, TaskId, Work};
 use crate::world::Root;
 use crate::world::link::{Link, Message, Tag};
 use crate::world::patience::{Bell, Patience};
+use crate::world::pulse::Pulse;
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Rounds under way at a time.
 const ROUNDS: usize = 2;
-/// How long ranks have to end in good order after a failure, before MPI_Abort.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// The evaluator over all ranks; the workers run [`super::serve`].
 pub struct Crew<'r> {
@@ -31,6 +35,7 @@ pub struct Crew<'r> {
     dim: usize,
     desk: Desk<'r>,
     patience: Patience,
+    pulse: Pulse,
     tally: Tally<'r>,
     threads: usize,
     dispatch: Dispatch,
@@ -69,6 +74,7 @@ impl<'r> Crew<'r> {
             dim: site.space.n_free(),
             desk: Desk::new(site, threads, bell.clone()),
             patience: Patience::new(bell),
+            pulse: Pulse::new(link, site.silence_limit),
             tally: Tally::new(site, ranks, threads.max(1)),
             threads: threads.max(1),
             dispatch: Dispatch::Auto,
@@ -249,8 +255,10 @@ impl<'r> Crew<'r> {
     fn attend(&mut self) {
         if self.patience.due() {
             while let Some(message) = self.link.receive() {
+                self.pulse.heard(&message);
                 self.read(message);
             }
+            self.pulse.look(self.link);
         }
         for done in self.desk.done() {
             match done {
@@ -284,7 +292,8 @@ impl<'r> Crew<'r> {
                 let returned: wire::Returned = wire::decode(&message.bytes);
                 returned.into_iter().for_each(|(ticket, verdict, seconds)| self.back(ticket, verdict, seconds));
             }
-            Tag::Bye => {}
+            Tag::Signal => stop::raise(wire::decode(&message.bytes)),
+            Tag::Beat | Tag::Bye => {}
             other => unreachable!("a worker does not send {other:?} to the root"),
         }
     }
@@ -325,58 +334,6 @@ impl<'r> Crew<'r> {
     fn is_idle(&self) -> bool {
         self.rounds.is_empty() && self.handout.is_empty() && self.errands.is_empty() && self.waiting.is_empty()
     }
-
-    /// The first failure is the one that is told; all ranks leave what they have not started.
-    fn fail(&mut self, failure: ExecError) {
-        if self.failure.is_none() {
-            self.failure = Some(failure);
-            self.call_off();
-        }
-    }
-
-    fn call_off(&mut self) {
-        (1..self.ranks()).for_each(|rank| self.link.send(rank, Tag::Halt, Vec::new()));
-        self.desk.call_off();
-        self.waiting.clear();
-        self.handout.call_off();
-        self.rounds.iter_mut().for_each(Round::skip_own);
-    }
-
-    /// Ends the crew: rounds under way are called off and waited for, then every worker is told to leave.
-    fn close(&mut self) {
-        if std::mem::replace(&mut self.closed, true) {
-            return;
-        }
-        let start = Instant::now();
-        if !self.rounds.is_empty() || !self.handout.is_empty() {
-            self.call_off();
-        }
-        while !self.rounds.is_empty() {
-            self.attend();
-            self.linger(start);
-        }
-        let mut last = Round::new(self.next_round, self.next_ticket, Vec::new(), Shares::root_only(0, self.ranks()));
-        self.scatter(&mut last, true);
-        (1..self.ranks()).for_each(|rank| self.link.send(rank, Tag::Last, Vec::new()));
-        let mut here = self.ranks() - 1;
-        while here > 0 || self.link.unsent() > 0 || !last.sent() {
-            match self.link.receive() {
-                Some(message) if message.tag == Tag::Bye => here -= 1,
-                Some(_) => {}
-                None => self.linger(start),
-            }
-        }
-    }
-
-    /// Pauses; when the grace is over, ends the job by force.
-    fn linger(&mut self, start: Instant) {
-        if start.elapsed() > GRACE {
-            let cause = self.failure.as_ref().map_or("the run is over".into(), ExecError::to_string);
-            eprintln!("fitjob: {cause}\nfitjob: ranks did not leave within {} s; ending all of them.", GRACE.as_secs());
-            self.link.abort(1);
-        }
-        self.patience.pause();
-    }
 }
 
 impl Evaluator for Crew<'_> {
@@ -410,13 +367,15 @@ impl Evaluator for Crew<'_> {
         while self.failure.is_none() && self.answers.is_empty() {
             self.deal();
             self.attend();
-            if !self.answers.is_empty() || self.is_idle() {
+            if !self.answers.is_empty() || self.is_idle() || start.elapsed() > LOOK_UP {
                 break;
             }
             self.patience.pause();
         }
         self.deal();
-        self.patience.done();
+        if !self.answers.is_empty() {
+            self.patience.done();
+        }
         self.left = Instant::now();
         let here = (self.left - start).as_secs_f64();
         self.tally.waited(here);
@@ -439,14 +398,5 @@ impl Evaluator for Crew<'_> {
 
     fn stats(&self) -> ExecStats {
         self.tally.stats()
-    }
-}
-
-impl Drop for Crew<'_> {
-    fn drop(&mut self) {
-        // After a panic the hook has ended all ranks, or is about to.
-        if !std::thread::panicking() {
-            self.close();
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! Threads of one process that evaluate points and, apart from them, do the sampler's computations.
 
-use super::Site;
 use super::bench::{Bench, Verdict};
+use super::{OnError, Site};
 use crate::task::{EvalError, Shared};
 use crate::world::patience::Bell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A point to evaluate. The ticket comes back with the verdict.
 pub struct Point {
@@ -33,6 +33,20 @@ const COMPUTING: usize = 4;
 /// Long calls are taken one by one; cheap ones in handfuls worth this many seconds, so that threads
 /// do not meet at the lock all the time.
 const HANDFUL: f64 = 30e-6;
+/// The same for a thread that shares with nobody.
+const HANDFUL_ALONE: f64 = 1e-3;
+
+/// Threads given up in calls that do not return; with more of them the machine would fill up.
+const GIVEN_UP: usize = 32;
+
+/// Who does what.
+#[derive(Clone, Copy)]
+pub enum Staff {
+    /// One thread for everything, so that one core is used and not two.
+    One,
+    /// So many threads for points; computations run beside them, at this priority.
+    Many { points: usize, nice: i32 },
+}
 
 #[derive(Default)]
 struct Queue {
@@ -41,6 +55,8 @@ struct Queue {
     done: Vec<Done>,
     idle_point_threads: usize,
     idle_compute_threads: usize,
+    /// Where calls have a limit: when each thread (by number) began its call, and the ticket.
+    calls: HashMap<usize, (Instant, u64)>,
     /// Running average of the seconds a point takes.
     per_point: Option<f64>,
     closed: bool,
@@ -51,6 +67,8 @@ struct Room {
     points: Condvar,
     computations: Condvar,
     bell: Bell,
+    staff: Staff,
+    call_limit: Option<Duration>,
 }
 
 impl Room {
@@ -59,52 +77,121 @@ impl Room {
     }
 }
 
+impl Queue {
+    /// The next points for one thread. Where calls have a limit each is taken alone, so that it is known which one is over it.
+    fn take_points(&mut self, room: &Room) -> Vec<Point> {
+        let (worth, most) = match room.staff {
+            Staff::One => (HANDFUL_ALONE, 1024),
+            Staff::Many { .. } => (HANDFUL, 32),
+        };
+        let most = if room.call_limit.is_some() { 1 } else { most };
+        let wanted = self.per_point.map_or(1, |seconds| (worth / seconds.max(1e-9)) as usize).clamp(1, most);
+        self.points.drain(..wanted.min(self.points.len().div_ceil(2))).collect()
+    }
+
+    fn learn(&mut self, done: &[Done]) {
+        for item in done {
+            if let Done::Point { seconds, .. } = item {
+                let seconds = *seconds as f64;
+                self.per_point = Some(self.per_point.map_or(seconds, |s| 0.9 * s + 0.1 * seconds));
+            }
+        }
+    }
+}
+
 /// The threads, started when first needed. Dropping it does not wait for calls that are running.
 pub struct Hands {
     room: Arc<Room>,
     site: Site,
-    limit: usize,
-    nice: i32,
     point_threads: usize,
     compute_threads: usize,
+    /// Point threads started, and those of them that are given up.
+    started: usize,
+    given_up: usize,
 }
 
 impl Hands {
-    /// At most `threads` for points; computations run at priority `nice`. `bell` rings when something is done.
-    pub fn new(site: &Site, threads: usize, nice: i32, bell: Bell) -> Hands {
-        let room = Room { queue: Mutex::default(), points: Condvar::new(), computations: Condvar::new(), bell };
-        Hands { room: Arc::new(room), site: site.clone(), limit: threads.max(1), nice, point_threads: 0, compute_threads: 0 }
+    /// `bell` rings when something is done.
+    pub fn new(site: &Site, staff: Staff, bell: Bell) -> Hands {
+        let (points, computations) = (Condvar::new(), Condvar::new());
+        let room = Room { queue: Mutex::default(), points, computations, bell, staff, call_limit: site.call_limit };
+        Hands { room: Arc::new(room), site: site.clone(), point_threads: 0, compute_threads: 0, started: 0, given_up: 0 }
     }
 
     pub fn evaluate(&mut self, points: impl IntoIterator<Item = Point>) {
-        let mut queue = self.room.lock();
+        let room = self.room.clone();
+        let mut queue = room.lock();
         queue.points.extend(points);
-        while self.point_threads < self.limit && self.point_threads < queue.points.len() + (self.point_threads - queue.idle_point_threads) {
-            self.point_threads += 1;
-            queue.idle_point_threads += 1;
-            let (room, site) = (self.room.clone(), self.site.clone());
-            spawn("points", move || point_thread(&room, &site));
-        }
+        self.staff_points(&mut queue);
         drop(queue);
-        self.room.points.notify_all();
+        room.points.notify_all();
+    }
+
+    /// Starts point threads, as many as are allowed and have something to do.
+    fn staff_points(&mut self, queue: &mut Queue) {
+        let (limit, waiting) = match self.room.staff {
+            Staff::One => (1, queue.points.len() + queue.computations.len()),
+            Staff::Many { points, .. } => (points.max(1), queue.points.len()),
+        };
+        while self.point_threads < limit && queue.idle_point_threads < waiting {
+            self.point_threads += 1;
+            self.started += 1;
+            queue.idle_point_threads += 1;
+            let (room, site, number) = (self.room.clone(), self.site.clone(), self.started);
+            spawn("points", move || point_thread(&room, &site, number));
+        }
     }
 
     pub fn compute(&mut self, computation: Computation) {
-        let mut queue = self.room.lock();
+        let room = self.room.clone();
+        let mut queue = room.lock();
         queue.computations.push_back(computation);
-        if queue.idle_compute_threads < queue.computations.len() && self.compute_threads < COMPUTING {
-            self.compute_threads += 1;
-            queue.idle_compute_threads += 1;
-            let (room, site, nice) = (self.room.clone(), self.site.clone(), self.nice);
-            spawn("computations", move || compute_thread(&room, &site, nice));
+        match room.staff {
+            Staff::One => self.staff_points(&mut queue),
+            Staff::Many { nice, .. } if queue.idle_compute_threads < queue.computations.len() && self.compute_threads < COMPUTING => {
+                self.compute_threads += 1;
+                queue.idle_compute_threads += 1;
+                let (room, site) = (room.clone(), self.site.clone());
+                spawn("computations", move || compute_thread(&room, &site, nice));
+            }
+            Staff::Many { .. } => {}
         }
         drop(queue);
-        self.room.computations.notify_one();
+        match room.staff {
+            Staff::One => room.points.notify_one(),
+            Staff::Many { .. } => room.computations.notify_one(),
+        }
     }
 
-    /// What is finished by now.
-    pub fn done(&self) -> Vec<Done> {
-        std::mem::take(&mut self.room.lock().done)
+    /// What is finished by now, or over its limit.
+    pub fn done(&mut self) -> Vec<Done> {
+        let room = self.room.clone();
+        let mut queue = room.lock();
+        let mut done = std::mem::take(&mut queue.done);
+        if let Some(limit) = room.call_limit {
+            let over = queue.calls.extract_if(|_, (start, _)| start.elapsed() > limit);
+            let over: Vec<u64> = over.map(|(_, (_, ticket))| ticket).collect();
+            for ticket in over {
+                done.push(Done::Point { ticket, verdict: self.give_up(limit), seconds: limit.as_secs_f32(), cpu: 0.0 });
+                self.staff_points(&mut queue);
+            }
+        }
+        done
+    }
+
+    /// Counts a thread out that does not come back from its call; if it does after all, it is not listened to.
+    fn give_up(&mut self, limit: Duration) -> Verdict {
+        self.point_threads -= 1;
+        self.given_up += 1;
+        match self.given_up > GIVEN_UP {
+            false => over_limit(&self.site, limit),
+            true => Verdict::Fatal(format!(
+                "{} calls on this rank gave no value within {} s and are still running, each in a thread of its own; more would \
+                 fill the machine. Find out why the model hangs, or raise [run] call_limit_s if its calls just take longer",
+                self.given_up,
+                limit.as_secs_f64()
+            )),
+        }
     }
 
     /// Forgets work that has not been started.
@@ -129,41 +216,63 @@ fn spawn(what: &str, body: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().name(what.into()).spawn(body).expect("the system can start another thread");
 }
 
-fn point_thread(room: &Room, site: &Site) {
+fn point_thread(room: &Room, site: &Site, number: usize) {
     let mut bench = Bench::new(site);
     let mut queue = room.lock();
-    loop {
-        if queue.closed {
-            return;
-        }
-        if queue.points.is_empty() {
+    while !queue.closed {
+        let computation = if let Staff::One = room.staff { queue.computations.pop_front() } else { None };
+        if computation.is_none() && queue.points.is_empty() {
             queue = room.points.wait(queue).expect("see Room::lock");
             continue;
         }
         queue.idle_point_threads -= 1;
-        let handful = queue.per_point.map_or(1, |s| (HANDFUL / s.max(1e-9)) as usize).clamp(1, 32).min(queue.points.len().div_ceil(2));
-        let taken: Vec<Point> = queue.points.drain(..handful).collect();
-        drop(queue);
-        let done: Vec<Done> = taken.iter().map(|point| evaluate(&mut bench, point)).collect();
-        queue = room.lock();
-        queue.idle_point_threads += 1;
-        for item in &done {
-            if let Done::Point { seconds, .. } = item {
-                let seconds = *seconds as f64;
-                queue.per_point = Some(queue.per_point.map_or(seconds, |s| 0.9 * s + 0.1 * seconds));
+        let done = match computation {
+            Some(work) => {
+                drop(queue);
+                vec![compute(&mut bench, work)]
             }
+            None => {
+                let taken = queue.take_points(room);
+                if room.call_limit.is_some() {
+                    queue.calls.insert(number, (Instant::now(), taken[0].ticket));
+                }
+                drop(queue);
+                taken.iter().map(|point| evaluate(&mut bench, site, point)).collect()
+            }
+        };
+        queue = room.lock();
+        let points = matches!(done[0], Done::Point { .. });
+        if points && room.call_limit.is_some() && queue.calls.remove(&number).is_none() {
+            return; // given up meanwhile
         }
+        queue.idle_point_threads += 1;
+        queue.learn(&done);
         queue.done.extend(done);
         room.bell.ring();
     }
 }
 
 /// Evaluates one point and takes the time.
-fn evaluate(bench: &mut Bench, point: &Point) -> Done {
+fn evaluate(bench: &mut Bench, site: &Site, point: &Point) -> Done {
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    let verdict = bench.log_like(&point.u);
-    let cpu = (cpu_seconds() - cpu) as f32;
-    Done::Point { ticket: point.ticket, verdict, seconds: start.elapsed().as_secs_f32(), cpu }
+    let mut verdict = bench.log_like(&point.u);
+    let (cpu, elapsed) = ((cpu_seconds() - cpu) as f32, start.elapsed());
+    if let Some(limit) = site.call_limit.filter(|limit| elapsed > *limit) {
+        verdict = over_limit(site, limit);
+    }
+    Done::Point { ticket: point.ticket, verdict, seconds: elapsed.as_secs_f32(), cpu }
+}
+
+/// What a call is that took longer than the job allows.
+fn over_limit(site: &Site, limit: Duration) -> Verdict {
+    match site.on_error {
+        OnError::Reject => Verdict::TimedOut,
+        OnError::Abort => Verdict::Fatal(format!(
+            "no value within {} s. If such calls just take longer, raise [run] call_limit_s; with [run] on_error = \"reject\" \
+             such points count as impossible",
+            limit.as_secs_f64()
+        )),
+    }
 }
 
 fn compute_thread(room: &Room, site: &Site, nice: i32) {
@@ -181,15 +290,19 @@ fn compute_thread(room: &Room, site: &Site, nice: i32) {
         };
         queue.idle_compute_threads -= 1;
         drop(queue);
-        let start = Instant::now();
-        let shared: Vec<&Shared> = work.shared.iter().map(|s| &**s).collect();
-        let outcome = bench.compute(work.kind, &shared, &work.input);
-        let done = Done::Computation { ticket: work.ticket, outcome, seconds: start.elapsed().as_secs_f32() };
+        let done = compute(&mut bench, work);
         queue = room.lock();
         queue.idle_compute_threads += 1;
         queue.done.push(done);
         room.bell.ring();
     }
+}
+
+fn compute(bench: &mut Bench, work: Computation) -> Done {
+    let start = Instant::now();
+    let shared: Vec<&Shared> = work.shared.iter().map(|s| &**s).collect();
+    let outcome = bench.compute(work.kind, &shared, &work.input);
+    Done::Computation { ticket: work.ticket, outcome, seconds: start.elapsed().as_secs_f32() }
 }
 
 /// Processor time of this thread.

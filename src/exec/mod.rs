@@ -20,7 +20,7 @@ pub use dispatch::Dispatch;
 pub use scrambled::Scrambled;
 pub use serial::Serial;
 pub use serve::serve;
-pub use tally::{ExecStats, RankStats, Rejection};
+pub use tally::{ExecStats, RankStats};
 pub use threads::Threads;
 
 use crate::model::Model;
@@ -28,9 +28,10 @@ use crate::task::{Answer, Shared, Task, Toolbox};
 use crate::world::Root;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest that [`Evaluator::collect`] keeps its caller waiting.
-pub const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(200);
+pub const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// What a NaN or +infinity from the model does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -59,6 +60,10 @@ pub struct Site {
     pub model: Arc<dyn Model>,
     pub toolbox: fn() -> Box<dyn Toolbox>,
     pub on_error: OnError,
+    /// A likelihood call that takes longer has failed, and is given up. None: a call takes as long as it takes.
+    pub call_limit: Option<Duration>,
+    /// How long a rank may be silent until it counts as gone.
+    pub silence_limit: Duration,
 }
 
 /// Does tasks and answers them, in any order. Points that the model rejects come back as [`crate::task::EvalError::Reject`]
@@ -98,10 +103,9 @@ impl fmt::Display for ExecError {
 
 impl std::error::Error for ExecError {}
 
-/// The evaluator for this run: all ranks, or the threads of the only one, or just this thread.
+/// The evaluator for this run: all ranks, or the threads of the only one.
 pub fn evaluator<'r>(root: &'r Root, site: &'r Site, threads: usize, dispatch: Dispatch) -> Box<dyn Evaluator + 'r> {
     match (root.ranks(), threads) {
-        (1, 0 | 1) => Box::new(Serial::new(site)),
         (1, n) => Box::new(Threads::new(site, n)),
         (_, n) => Box::new(Crew::new(root, site, n).with_dispatch(dispatch)),
     }

@@ -1,4 +1,4 @@
-//! Everything on the calling thread, in the order of submission.
+//! For tests, the plain reference: everything on the calling thread, in the order of submission, however long a call takes.
 
 use super::bench::Bench;
 use super::tally::Tally;

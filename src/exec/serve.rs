@@ -1,16 +1,20 @@
 //! The worker's side: take a share, evaluate it, answer; do computations beside it; stop when told.
 
 use super::bench::Verdict;
+use super::crew::GRACE;
 use super::desk::Desk;
 use super::hands::{Computation, Done};
 use super::wire::{self, ANSWER, FIRST_CAPACITY, Header, Order, Reason, Report};
 use super::{ExecError, Site};
+use crate::stop;
 use crate::task::{Shared, TaskId, Work};
 use crate::world::Worker;
 use crate::world::link::{Link, Message, Pending, Tag};
 use crate::world::patience::{Bell, Patience};
+use crate::world::pulse::{Pulse, gone};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Works for the root until it says stop. `threads` evaluate points on this rank.
 pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecError> {
@@ -20,6 +24,7 @@ pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecErr
         dim: site.space.n_free(),
         desk: Desk::new(site, threads, bell.clone()),
         patience: Patience::new(bell),
+        pulse: Pulse::new(worker.link(), site.silence_limit),
         library: HashMap::new(),
         computing: HashMap::new(),
         handed: HashMap::new(),
@@ -29,6 +34,7 @@ pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecErr
         answers: Vec::new(),
         halted: false,
         last_seen: false,
+        signal: None,
     };
     server.rounds();
     server.leave();
@@ -50,6 +56,7 @@ struct Server<'w> {
     dim: usize,
     desk: Desk<'w>,
     patience: Patience,
+    pulse: Pulse,
     /// Objects that computations read.
     library: HashMap<u64, Arc<Shared>>,
     /// Computations under way, by ticket.
@@ -64,6 +71,8 @@ struct Server<'w> {
     /// Something failed: points are no longer evaluated.
     halted: bool,
     last_seen: bool,
+    /// The signal that the root was told of.
+    signal: Option<i32>,
 }
 
 impl Server<'_> {
@@ -128,10 +137,22 @@ impl Server<'_> {
             self.link.send(0, Tag::Values, wire::encode(&returned));
         }
         while let Some(message) = self.link.receive() {
+            self.pulse.heard(&message);
             self.read(message);
         }
+        self.pulse.look(self.link);
+        self.tell_signal();
         if self.halted {
             self.skip_rest();
+        }
+    }
+
+    /// A signal to this rank is for the whole run; work goes on until the root ends it.
+    fn tell_signal(&mut self) {
+        let signal = stop::signalled();
+        if signal != self.signal {
+            self.signal = signal;
+            self.link.send(0, Tag::Signal, wire::encode(&signal.unwrap_or_default()));
         }
     }
 
@@ -174,6 +195,7 @@ impl Server<'_> {
             Tag::Points => self.accept(wire::decode(&message.bytes)),
             Tag::Halt => self.halted = true,
             Tag::Last => self.last_seen = true,
+            Tag::Beat => {}
             other => unreachable!("the root does not send {other:?} to a worker"),
         }
     }
@@ -194,17 +216,26 @@ impl Server<'_> {
     /// Both sides say that no message follows, so that none is under way when MPI ends.
     fn leave(&mut self) {
         self.desk.call_off();
+        let start = Instant::now();
         while !self.last_seen {
             match self.link.receive() {
                 Some(message) if message.tag == Tag::Last => self.last_seen = true,
                 Some(_) => {}
-                None => self.patience.pause(),
+                None => self.linger(start),
             }
         }
         self.link.send(0, Tag::Bye, Vec::new());
         while self.link.unsent() > 0 || self.answers.iter_mut().any(|answer| !answer.ready()) {
             self.link.receive();
-            self.patience.pause();
+            self.linger(start);
         }
+    }
+
+    /// Pauses, but not for ever.
+    fn linger(&mut self, start: Instant) {
+        if start.elapsed() > GRACE {
+            gone(self.link, &format!("rank {} cannot take leave of the root within {} s", self.link.rank(), GRACE.as_secs()));
+        }
+        self.patience.pause();
     }
 }

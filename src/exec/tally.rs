@@ -5,9 +5,6 @@ use super::{ExecError, Site};
 use crate::task::{Answer, EvalError, TaskId, Value};
 use std::time::Instant;
 
-/// Rejected points kept with their values; further ones are only counted.
-const KEPT: usize = 100;
-
 /// What the evaluator did so far.
 #[derive(Clone, Debug, Default)]
 pub struct ExecStats {
@@ -27,8 +24,8 @@ pub struct ExecStats {
     pub plus_infinity: u64,
     /// -infinity returned by the model as a value.
     pub minus_infinity: u64,
-    /// The first rejected points (100 at most).
-    pub rejections: Vec<Rejection>,
+    /// Calls given up because they took longer than the job allows, counted as impossible.
+    pub timed_out: u64,
     /// Rounds of scatter and gather.
     pub rounds: u64,
 }
@@ -43,17 +40,14 @@ pub struct RankStats {
     pub computing: f64,
 }
 
-/// A point that counts as log L = -infinity although the model gave no such value.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rejection {
-    /// All parameters, in the order of the job.
-    pub theta: Vec<f64>,
-    pub reason: String,
-}
-
 impl ExecStats {
     pub fn calls(&self) -> u64 {
         self.ranks.iter().map(|r| r.calls).sum()
+    }
+
+    /// Points that count as impossible although the model gave no such value.
+    pub fn impossible(&self) -> u64 {
+        self.rejected + self.nan + self.plus_infinity + self.timed_out
     }
 
     /// Share of the wall time in which threads evaluated points: 0 to 1.
@@ -95,25 +89,21 @@ impl<'s> Tally<'s> {
 
     /// The answer for the point `u`; `None` where it was skipped.
     pub fn point(&mut self, rank: usize, id: TaskId, u: &[f64], verdict: Verdict, seconds: f32) -> Result<Option<Answer>, ExecError> {
-        let mine = &mut self.stats.ranks[rank];
+        let stats = &mut self.stats;
+        let mine = &mut stats.ranks[rank];
         mine.calls += 1;
         mine.busy += seconds as f64;
-        let value = match verdict {
+        let outcome = match verdict {
             Verdict::Value(value) => {
-                self.stats.minus_infinity += (value == f64::NEG_INFINITY) as u64;
-                value
+                stats.minus_infinity += (value == f64::NEG_INFINITY) as u64;
+                Ok(Value::LogLike(value))
             }
-            Verdict::Rejected(why) => {
-                self.stats.rejected += 1;
-                self.reject(u, why)
-            }
-            Verdict::Nan => {
-                self.stats.nan += 1;
-                self.reject(u, "log-likelihood is NaN".into())
-            }
-            Verdict::PlusInfinity => {
-                self.stats.plus_infinity += 1;
-                self.reject(u, "log-likelihood is +infinity".into())
+            Verdict::Rejected(why) => impossible(&mut stats.rejected, why),
+            Verdict::Nan => impossible(&mut stats.nan, "log-likelihood is NaN".into()),
+            Verdict::PlusInfinity => impossible(&mut stats.plus_infinity, "log-likelihood is +infinity".into()),
+            Verdict::TimedOut => {
+                let limit = self.site.call_limit.unwrap_or_default();
+                impossible(&mut stats.timed_out, format!("no value within {} s", limit.as_secs_f64()))
             }
             Verdict::Fatal(cause) => return Err(self.failure(rank, u, cause)),
             Verdict::Skipped => {
@@ -121,14 +111,7 @@ impl<'s> Tally<'s> {
                 return Ok(None);
             }
         };
-        Ok(Some(Answer { id, outcome: Ok(Value::LogLike(value)), seconds }))
-    }
-
-    fn reject(&mut self, u: &[f64], reason: String) -> f64 {
-        if self.stats.rejections.len() < KEPT {
-            self.stats.rejections.push(Rejection { theta: self.theta(u), reason });
-        }
-        f64::NEG_INFINITY
+        Ok(Some(Answer { id, outcome, seconds }))
     }
 
     /// The error that ends the run, with the point's parameter values.
@@ -155,4 +138,9 @@ impl<'s> Tally<'s> {
             Err(EvalError::Reject(why) | EvalError::Fatal(why)) => Err(ExecError { rank, point: Vec::new(), cause: cause(why) }),
         }
     }
+}
+
+fn impossible(count: &mut u64, why: String) -> Result<Value, EvalError> {
+    *count += 1;
+    Err(EvalError::Reject(why))
 }

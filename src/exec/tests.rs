@@ -89,6 +89,8 @@ fn site(delay_us: u64, fault: Fault, on_error: OnError) -> Site {
         model: Arc::new(Bowl { delay: Duration::from_micros(delay_us), fault }),
         toolbox: || Box::new(Adder),
         on_error,
+        call_limit: None,
+        silence_limit: Duration::from_secs(120),
     }
 }
 
@@ -103,7 +105,7 @@ fn computation(seq: u64, kind: u16, needs: Vec<u64>) -> Task {
 
 /// A sampler in small: a window of 48 points in batches of 16, a computation every second batch that needs
 /// the newest object, objects replaced now and then. Gives all answers by task.
-fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<BTreeMap<TaskId, Value>, ExecError> {
+fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<Answers, ExecError> {
     let mut answers = BTreeMap::new();
     let (mut batch, mut expected) = (0, 0);
     while batch < batches || answers.len() < expected {
@@ -124,7 +126,7 @@ fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<BTreeMap<Task
             batch += 1;
         }
         for answer in evaluator.collect()? {
-            let before = answers.insert(answer.id, answer.outcome.expect("failures are errors of the run"));
+            let before = answers.insert(answer.id, answer.outcome);
             assert!(before.is_none(), "{:?} was answered twice", answer.id);
         }
     }
@@ -132,7 +134,8 @@ fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<BTreeMap<Task
     Ok(answers)
 }
 
-type Outcome = Result<(BTreeMap<TaskId, Value>, ExecStats), ExecError>;
+type Answers = BTreeMap<TaskId, Result<Value, EvalError>>;
+type Outcome = Result<(Answers, ExecStats), ExecError>;
 
 fn on_ranks(ranks: usize, threads: usize, site: &Site, dispatch: Dispatch, batches: u64) -> Outcome {
     let outcomes = World::loopback(ranks, |mut world| match world.enter() {
@@ -177,22 +180,25 @@ fn every_rank_gets_points_where_the_job_says_static() {
 }
 
 #[test]
-fn rejected_points_count_as_impossible_and_are_kept_with_their_values() {
+fn rejected_points_are_answered_with_the_reason_and_counted() {
     let rejecting = site(0, Fault::Reject, OnError::Abort);
     let serial = exercise(&mut Serial::new(&rejecting), 20).unwrap();
     let (answers, stats) = on_ranks(3, 1, &rejecting, Dispatch::Static, 20).unwrap();
     assert_eq!(answers, serial);
-    let impossible = serial.values().filter(|v| **v == Value::LogLike(f64::NEG_INFINITY)).count();
-    assert_eq!(stats.rejected, impossible as u64);
-    assert!(stats.rejections.iter().all(|r| r.theta[0] < 0.1 && r.reason == "a is too small"));
+    let reason = Err(EvalError::Reject("a is too small".into()));
+    let rejected: Vec<&TaskId> = serial.iter().filter(|(_, outcome)| **outcome == reason).map(|(id, _)| id).collect();
+    assert_eq!((stats.rejected, stats.impossible()), (rejected.len() as u64, rejected.len() as u64));
+    let small = |id: &TaskId| matches!(point(id.seq).work, Work::LogLike(u) if u[0] < 0.1);
+    assert!(rejected.len() > 20 && rejected.into_iter().all(small));
 }
 
 #[test]
 fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
     for (fault, word, dispatch) in [(Fault::Nan, "NaN", Dispatch::Static), (Fault::Infinity, "+infinity", Dispatch::Dynamic)] {
-        let (_, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), dispatch, 20).unwrap();
-        assert_eq!(stats.nan + stats.plus_infinity, stats.rejections.len() as u64);
-        assert!(stats.nan + stats.plus_infinity > 20);
+        let (answers, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), dispatch, 20).unwrap();
+        let reason = Err(EvalError::Reject(format!("log-likelihood is {word}")));
+        assert_eq!(answers.values().filter(|outcome| **outcome == reason).count() as u64, stats.nan + stats.plus_infinity);
+        assert!(stats.impossible() > 20);
         let error = on_ranks(2, 1, &site(0, fault, OnError::Abort), Dispatch::Static, 20).unwrap_err();
         assert!(error.cause.contains(word) && error.point[0].1 < 0.1, "{error}");
     }
@@ -229,7 +235,7 @@ fn a_computation_that_fails_ends_the_run() {
         Role::Root(root) => {
             let mut crew = Crew::new(&root, &site, 1);
             crew.submit(vec![computation(0, 9, vec![])]).unwrap();
-            Some(crew.collect().unwrap_err())
+            std::iter::repeat_with(|| crew.collect()).find_map(Result::err)
         }
         Role::Worker(worker) => serve(&worker, &site, 1).err(),
     });
@@ -246,9 +252,111 @@ fn a_run_can_end_while_calls_are_under_way() {
             let mut crew = Crew::new(&root, &site, 2).with_dispatch(Dispatch::Static);
             crew.submit((0..64).map(point).collect()).unwrap();
             crew.submit(vec![computation(0, 1, vec![])]).unwrap();
-            assert_eq!(crew.collect().unwrap().len(), 1, "the computation does not wait for points");
+            let answers = std::iter::repeat_with(|| crew.collect().unwrap()).find(|answers| !answers.is_empty()).unwrap();
+            assert!(answers.iter().any(|answer| answer.id.lane == 1), "the computation does not wait for points");
         }
         Role::Worker(worker) => serve(&worker, &site, 2).unwrap(),
     });
     assert!(start.elapsed() < Duration::from_secs(1800), "nobody waits for the hour that a call takes");
+}
+
+#[test]
+fn collect_gives_nothing_when_it_has_waited_long_enough() {
+    let site = site(0, Fault::SleepForLong, OnError::Abort);
+    let dear = |evaluator: &mut dyn Evaluator| {
+        evaluator.submit(vec![Task { id: TaskId { lane: 0, seq: 0 }, work: Work::LogLike(vec![0.05, 0.5]) }]).unwrap();
+        assert_eq!(evaluator.collect().unwrap(), []);
+        assert_eq!(evaluator.collect().unwrap(), [], "the call takes an hour");
+    };
+    dear(&mut Threads::new(&site, 2));
+    dear(&mut Scrambled::new(Threads::new(&site, 1), 3));
+    World::loopback(2, |mut world| match world.enter() {
+        Role::Root(root) => dear(&mut Crew::new(&root, &site, 1)),
+        Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+    });
+}
+
+/// Of 60 points, some of which hang.
+fn with_hanging_calls(on_error: OnError, evaluate: &dyn Fn(&Site) -> Result<Answers, ExecError>) -> Result<(usize, usize), ExecError> {
+    let site = Site { call_limit: Some(Duration::from_millis(150)), ..site(0, Fault::SleepForLong, on_error) };
+    let answers = evaluate(&site)?;
+    let reason = Err(EvalError::Reject("no value within 0.15 s".into()));
+    Ok((answers.len(), answers.values().filter(|outcome| **outcome == reason).count()))
+}
+
+fn sixty(evaluator: &mut dyn Evaluator) -> Result<Answers, ExecError> {
+    evaluator.submit((0..60).map(point).collect())?;
+    let mut answers = BTreeMap::new();
+    while answers.len() < 60 {
+        answers.extend(evaluator.collect()?.into_iter().map(|answer| (answer.id, answer.outcome)));
+    }
+    Ok(answers)
+}
+
+fn sixty_on_ranks(site: &Site, dispatch: Dispatch) -> Result<Answers, ExecError> {
+    let outcomes = World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => Some(sixty(&mut Crew::new(&root, site, 1).with_dispatch(dispatch))),
+        Role::Worker(worker) => serve(&worker, site, 1).map(|()| None).unwrap(),
+    });
+    outcomes.into_iter().flatten().next().expect("there is a root")
+}
+
+#[test]
+fn a_call_over_its_limit_is_rejected_or_ends_the_run_and_its_thread_is_replaced() {
+    let small = (0..60).filter(|seq| matches!(point(*seq).work, Work::LogLike(u) if u[0] < 0.1)).count();
+    let ways: [&dyn Fn(&Site) -> Result<Answers, ExecError>; 4] = [
+        &|site| sixty(&mut Threads::new(site, 1)),
+        &|site| sixty(&mut Threads::new(site, 3)),
+        &|site| sixty_on_ranks(site, Dispatch::Static),
+        &|site| sixty_on_ranks(site, Dispatch::Dynamic),
+    ];
+    for way in ways {
+        assert_eq!(with_hanging_calls(OnError::Reject, way), Ok((60, small)));
+        let error = with_hanging_calls(OnError::Abort, way).unwrap_err();
+        assert!(error.cause.starts_with("no value within 0.15 s. If such calls") && error.point[0].1 < 0.1, "{error}");
+    }
+}
+
+#[test]
+fn a_model_that_always_hangs_ends_the_run_before_it_fills_the_machine() {
+    let site = Site { call_limit: Some(Duration::from_millis(5)), ..site(0, Fault::SleepForLong, OnError::Reject) };
+    let mut threads = Threads::new(&site, 4);
+    let tasks = (0..50).map(|seq| Task { id: TaskId { lane: 0, seq }, work: Work::LogLike(vec![0.05, 0.5]) });
+    threads.submit(tasks.collect()).unwrap();
+    let error = std::iter::repeat_with(|| threads.collect()).find_map(Result::err).unwrap();
+    assert!(error.cause.starts_with("33 calls on this rank gave no value within 0.005 s"), "{error}");
+}
+
+#[test]
+fn ranks_that_are_busy_for_longer_than_the_silence_limit_are_not_taken_for_gone() {
+    let site = Site { silence_limit: Duration::from_millis(300), ..site(0, Fault::SleepForLong, OnError::Abort) };
+    World::loopback(3, |mut world| match world.enter() {
+        Role::Root(root) => {
+            let mut crew = Crew::new(&root, &site, 1).with_dispatch(Dispatch::Static);
+            crew.submit((0..64).map(point).collect()).unwrap();
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(1500) {
+                crew.collect().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(50)); // the sampler thinks
+            crew.collect().unwrap();
+        }
+        Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+    });
+}
+
+#[test]
+fn a_rank_that_falls_silent_ends_the_others() {
+    for silent in [0, 2] {
+        let run = move || {
+            let site = Site { silence_limit: Duration::from_millis(300), ..site(500, Fault::None, OnError::Abort) };
+            World::loopback(3, |mut world| match world.enter() {
+                Role::Worker(worker) if worker.rank() == silent => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(_) if silent == 0 => std::thread::sleep(Duration::from_secs(2)),
+                Role::Root(root) => drop(exercise(&mut Crew::new(&root, &site, 1), 20)),
+                Role::Worker(worker) => serve(&worker, &site, 1).unwrap(),
+            })
+        };
+        assert!(std::panic::catch_unwind(run).is_err(), "loopback ranks abort by a panic");
+    }
 }

@@ -1,17 +1,19 @@
 //! One process, several threads.
 
-use super::hands::{Computation, Done, Hands, Point};
+use super::desk::Desk;
+use super::hands::{Computation, Done};
 use super::tally::Tally;
-use super::{Evaluator, ExecError, ExecStats, Site};
+use super::{Evaluator, ExecError, ExecStats, LOOK_UP, Site};
 use crate::task::{Answer, Shared, Task, TaskId, Work};
 use crate::world::patience::Bell;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// `n` threads evaluate points; the sampler's computations run beside them, so that neither waits for the other.
+/// Cheap points are evaluated on the calling thread, dear ones on `n` others, so that the caller can always look up. The sampler's
+/// computations run beside them, so that neither waits for the other, but with n = 1 on the same thread: one core is used.
 pub struct Threads<'s> {
-    hands: Hands,
+    desk: Desk<'s>,
     bell: Bell,
     tally: Tally<'s>,
     threads: usize,
@@ -26,10 +28,10 @@ impl<'s> Threads<'s> {
     pub fn new(site: &'s Site, threads: usize) -> Threads<'s> {
         let bell = Bell::default();
         Threads {
-            hands: Hands::new(site, threads, 0, bell.clone()),
+            desk: Desk::alone(site, threads, bell.clone()),
             bell,
-            tally: Tally::new(site, 1, threads),
-            threads,
+            tally: Tally::new(site, 1, threads.max(1)),
+            threads: threads.max(1),
             outstanding: HashMap::new(),
             next_ticket: 0,
             shared: HashMap::new(),
@@ -65,42 +67,42 @@ impl Evaluator for Threads<'_> {
     fn submit(&mut self, tasks: Vec<Task>) -> Result<(), ExecError> {
         let mut points = Vec::new();
         for task in tasks {
-            let ticket = self.next_ticket;
-            self.next_ticket += 1;
             match task.work {
-                Work::LogLike(u) => {
-                    self.outstanding.insert(ticket, (task.id, u.clone()));
-                    points.push(Point { ticket, u });
-                }
+                Work::LogLike(u) => points.push((task.id, u)),
                 Work::Compute { kind, needs, input } => {
+                    let ticket = self.next_ticket;
+                    self.next_ticket += 1;
                     self.outstanding.insert(ticket, (task.id, Vec::new()));
                     let shared = needs.iter().map(|key| self.shared[key].clone()).collect();
-                    self.hands.compute(Computation { ticket, kind, shared, input });
+                    self.desk.compute(Computation { ticket, kind, shared, input });
                 }
             }
         }
-        self.hands.evaluate(points);
+        let first = self.next_ticket;
+        self.next_ticket += points.len() as u64;
+        self.desk.evaluate(first, points.iter().map(|(_, u)| &u[..]));
+        self.outstanding.extend((first..).zip(points));
         self.failure.clone().map_or(Ok(()), Err)
     }
 
     fn collect(&mut self) -> Result<Vec<Answer>, ExecError> {
         let start = Instant::now();
         let mut answers = Vec::new();
-        while self.failure.is_none() && answers.is_empty() && !self.outstanding.is_empty() {
-            for done in self.hands.done() {
+        while self.failure.is_none() && answers.is_empty() && !self.outstanding.is_empty() && start.elapsed() < LOOK_UP {
+            for done in self.desk.done() {
                 match self.settle(done) {
                     Ok(answer) => answers.extend(answer),
-                    Err(failure) => self.failure = Some(failure),
+                    Err(failure) => drop(self.failure.get_or_insert(failure)),
                 }
             }
             if answers.is_empty() && self.failure.is_none() {
-                self.bell.wait(Duration::from_secs(1));
+                self.bell.wait(LOOK_UP.saturating_sub(start.elapsed()));
             }
         }
         self.tally.waited(start.elapsed().as_secs_f64());
         match &self.failure {
             Some(failure) => {
-                self.hands.call_off();
+                self.desk.call_off();
                 Err(failure.clone())
             }
             None => Ok(answers),

@@ -50,6 +50,7 @@ pub fn write_verdict(verdict: &Verdict, seconds: f32, out: &mut [f64]) {
         Verdict::PlusInfinity => (3.0, f64::NAN),
         Verdict::Fatal(_) => (4.0, f64::NAN),
         Verdict::Skipped => (5.0, f64::NAN),
+        Verdict::TimedOut => (6.0, f64::NAN),
     };
     out.copy_from_slice(&[status, value, seconds as f64]);
 }
@@ -62,7 +63,8 @@ pub fn read_verdict(numbers: &[f64], reason: impl FnOnce() -> Option<String>) ->
         2 => Verdict::Nan,
         3 => Verdict::PlusInfinity,
         4 => Verdict::Fatal(reason()?),
-        _ => Verdict::Skipped,
+        5 => Verdict::Skipped,
+        _ => Verdict::TimedOut,
     };
     Some((verdict, numbers[2] as f32))
 }
@@ -134,6 +136,7 @@ mod tests {
             Verdict::PlusInfinity,
             Verdict::Fatal("panicked".into()),
             Verdict::Skipped,
+            Verdict::TimedOut,
         ];
         for verdict in all {
             let mut numbers = [0.0; ANSWER];

@@ -32,6 +32,8 @@ pub struct Job {
     pub resolved_toml: String,
     /// Names the question: independent of `[run]` and `[output]`.
     pub digest: String,
+    /// The same without the engine's targets (n_eff, ...): a run may be taken up again with higher ones.
+    pub question: String,
 }
 
 /// Reads the files that the job names. Root only.
@@ -102,11 +104,12 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
 
     let resolved = emit::resolved(&package.source, &typed, &parameters, &package.files);
     let resolved_toml = resolved.map_err(|e| problems.push(Problem::at(&tree.key, format!("cannot be written: {e}")))).ok()?;
-    let digest = digest::digest(typed.seed, model.as_ref(), &space, &typed.engine);
+    let digest_with = |engine: &EngineSpec| digest::digest(typed.seed, model.as_ref(), &space, engine);
+    let (digest, question) = (digest_with(&typed.engine), digest_with(&typed.engine.without_targets()));
     let output = OutputSpec { dir: typed.output.dir.map(|dir| package.source.base.join(dir)) };
     let (seed, engine, run) = (typed.seed, typed.engine, typed.run);
     let (space, model) = (Arc::new(space), Arc::from(model));
-    Some(Job { name: package.source.stem(), seed, space, model, engine, run, output, resolved_toml, digest })
+    Some(Job { name: package.source.stem(), seed, space, model, engine, run, output, resolved_toml, digest, question })
 }
 
 /// Uniform priors on the box that a test problem brings along.

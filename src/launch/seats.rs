@@ -29,7 +29,7 @@ pub fn here(threads: usize) -> Seat {
     Seat { host: host_name(), cores: super::cores::granted(), threads }
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_string()
 }

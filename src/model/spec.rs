@@ -151,7 +151,7 @@ pub struct ProblemSpec {
 }
 
 /// `[model.delay]`: makes any likelihood take longer, for studies of scaling. Values do not change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DelaySpec {
     /// Median delay of a call in milliseconds.
@@ -162,6 +162,12 @@ pub struct DelaySpec {
     /// Keep the core busy instead of sleeping.
     #[serde(default)]
     pub busy: bool,
+    /// For tests of `[run] call_limit_s`: the share of points whose call never returns.
+    #[serde(default)]
+    pub hang: f64,
+    /// For tests: every call appends one byte to this file, relative to where fitjob is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<String>,
 }
 
 /// A file that a model needs: only the root reads it.

@@ -1,6 +1,7 @@
 //! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
 
 pub mod importance_nested;
+pub mod saved;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,10 @@ pub trait Sampler {
     fn tell(&mut self, answer: Answer) -> Result<(), SamplerError>;
     fn progress(&self) -> Progress;
     fn posterior(&self) -> Result<Posterior, SamplerError>;
+    /// The whole state, by [`saved`]; [`restore`] makes the same sampler of it. Tasks asked and not told are the caller's to keep.
+    fn save(&self) -> Vec<u8>;
+    /// When finished: goes on towards the targets of `spec` ([`EngineSpec::TARGETS`]); false where there is nothing more to do.
+    fn extend(&mut self, spec: &EngineSpec) -> bool;
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,7 +40,7 @@ pub trait Sampler {
 pub struct SamplerError(pub String);
 
 /// Where a run stands, for the progress display and the log.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// "exploring", "sampling", ...
     pub phase: String,
@@ -50,7 +55,7 @@ pub struct Progress {
 }
 
 /// A weighted sample of the posterior, in the unit cube, with its evidence.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Posterior {
     pub n_dim: usize,
     /// n x n_dim, row-major, unit-cube coordinates.
@@ -84,6 +89,19 @@ impl EngineSpec {
         Self::METHODS.iter().find(|(own, others)| *own == method || others.contains(&method)).map(|(own, _)| *own)
     }
 
+    /// Settings of any engine that say how far to go, and not which way: a run may be taken up again with higher ones.
+    pub const TARGETS: &[&str] = &["n_eff", "n_like_max"];
+
+    /// The same engine with all targets at their defaults: what stays the same when a run is extended.
+    pub fn without_targets(&self) -> EngineSpec {
+        match self {
+            EngineSpec::ImportanceNested(settings) => {
+                let importance_nested::Settings { n_eff, n_like_max, .. } = importance_nested::Settings::default();
+                EngineSpec::ImportanceNested(importance_nested::Settings { n_eff, n_like_max, ..settings.clone() })
+            }
+        }
+    }
+
     /// The engine's own name.
     pub fn method(&self) -> &'static str {
         match self {
@@ -107,6 +125,17 @@ pub fn build(spec: &EngineSpec, seed: u64, n_dim: usize, periodic: &[usize]) -> 
         EngineSpec::ImportanceNested(settings) => {
             Ok(Box::new(importance_nested::ImportanceNested::new(settings.clone(), seed, n_dim, periodic)?))
         }
+    }
+}
+
+/// The sampler whose state was saved, by its engine's own name.
+///
+/// # Errors
+/// A state that this build cannot read, and why.
+pub fn restore(method: &str, state: &[u8]) -> Result<Box<dyn Sampler>, SamplerError> {
+    match method {
+        "importance-nested" => Ok(Box::new(saved::read::<importance_nested::ImportanceNested>(state)?)),
+        _ => Err(SamplerError(format!("the saved run used the method {method}, which this build of fitjob does not have"))),
     }
 }
 

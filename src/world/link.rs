@@ -1,5 +1,7 @@
 //! One rank's end of the lines between ranks: what MPI gives, and what loopback imitates.
 
+use std::time::Duration;
+
 /// Tells point-to-point messages apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -22,6 +24,10 @@ pub enum Tag {
     Points = 8,
     /// Worker to root: their values.
     Values = 9,
+    /// Both ways: still there. The name of the host.
+    Beat = 10,
+    /// Worker to root: a signal that this rank was sent.
+    Signal = 11,
 }
 
 #[cfg(feature = "mpi")]
@@ -29,7 +35,7 @@ impl Tag {
     /// The tag that MPI gives as a number.
     pub fn from_number(number: i32) -> Option<Tag> {
         use Tag::*;
-        [Census, Compute, Result, Reason, Halt, Last, Bye, Points, Values].into_iter().find(|tag| *tag as i32 == number)
+        [Census, Compute, Result, Reason, Halt, Last, Bye, Points, Values, Beat, Signal].into_iter().find(|tag| *tag as i32 == number)
     }
 }
 
@@ -75,6 +81,12 @@ pub trait Link {
     /// Sends that the library still holds.
     fn unsent(&self) -> usize;
 
-    /// Ends all ranks at once.
+    /// How long a rank may be silent, from now on.
+    fn set_silence_limit(&self, _limit: Duration) {}
+    /// How long the collectives, and other waits outside of the crew's work, wait for another rank.
+    fn wait_limit(&self) -> Duration {
+        Duration::MAX
+    }
+    /// Ends all ranks at once, this one in any case.
     fn abort(&self, code: i32) -> !;
 }

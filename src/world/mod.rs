@@ -11,6 +11,7 @@ mod mpi;
 pub use self::mpi::comm_self;
 pub mod panics;
 pub(crate) mod patience;
+pub(crate) mod pulse;
 mod solo;
 
 use crate::launch::mismatch::{self, Library, Refusal};
@@ -19,6 +20,7 @@ use crate::launch::{self, Env, Launch};
 use link::{Link, Tag};
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 /// All ranks of this run, seen from this one.
 pub struct World {
@@ -140,6 +142,12 @@ impl World {
         self.library.as_deref()
     }
 
+    /// How long a rank may be silent until it counts as gone. While the crew works all ranks give signs of life; where all wait for
+    /// one that writes or reads, they wait ten times as long. At first 120 s are assumed.
+    pub fn set_silence_limit(&mut self, limit: Duration) {
+        self.link.set_silence_limit(limit);
+    }
+
     /// Takes up this rank's role until the role is dropped.
     pub fn enter(&mut self) -> Role<'_> {
         let link = &*self.link;
@@ -185,25 +193,33 @@ impl World {
     /// Collective: on the root the bytes of every rank in rank order, on the others nothing.
     pub fn gather_bytes(&mut self, bytes: Vec<u8>) -> Vec<Vec<u8>> {
         let mut patience = patience::Patience::new(patience::Bell::default());
+        let start = Instant::now();
+        let mut pause = |missing: &[usize]| {
+            if start.elapsed() > self.link.wait_limit() {
+                let seconds = start.elapsed().as_secs();
+                pulse::gone(&*self.link, &format!("rank {} has not heard from ranks {missing:?} within {seconds} s", self.link.rank()));
+            }
+            patience.pause();
+        };
         if !self.is_root() {
             self.link.send(0, Tag::Census, bytes);
             while self.link.unsent() > 0 {
                 assert!(self.link.receive().is_none(), "the root sends nothing during a gather");
-                patience.pause();
+                pause(&[0]);
             }
             self.link.minimum(0);
             return Vec::new();
         }
         let mut all = vec![Vec::new(); self.size()];
         all[0] = bytes;
-        let mut missing = self.size() - 1;
-        while missing > 0 {
+        let mut missing: Vec<usize> = (1..self.size()).collect();
+        while !missing.is_empty() {
             match self.link.receive() {
                 Some(message) => {
                     all[message.from] = message.bytes;
-                    missing -= 1;
+                    missing.retain(|rank| *rank != message.from);
                 }
-                None => patience.pause(),
+                None => pause(&missing),
             }
         }
         // Nobody goes on before all is received: a later message cannot be taken for one of these.

@@ -4,6 +4,8 @@
 
 use super::link::{Link, Message, Pending, Tag};
 use super::patience::{Bell, Patience};
+use super::pulse::{Deadline, LAST_CALL, gone};
+use crate::launch::mismatch::EXIT_CODE;
 use mpi::collective::{CommunicatorCollectives, Root as _, SystemOperation};
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
@@ -12,7 +14,13 @@ use mpi::point_to_point::{Destination, MatchedReceiveVec, Source};
 use mpi::request::{Request, Scope, StaticScope};
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::{Count, Threading};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+/// How long a rank may be silent until the job says so.
+const SILENCE: Duration = Duration::from_secs(120);
+/// Waits outside of the crew's work take so many times as long: a rank that writes or reads files gives no sign of life.
+const OUTSIDE: u32 = 10;
 
 /// This rank's end. Fields drop in this order: communicators before MPI is finalised.
 pub struct Mpi {
@@ -20,7 +28,10 @@ pub struct Mpi {
     crew: SimpleCommunicator,
     world: SimpleCommunicator,
     sends: RefCell<Vec<Posted<u8>>>,
+    silence: Cell<Duration>,
     _universe: Universe,
+    /// Over MPI_Finalize, while the universe is dropped.
+    finalising: Option<Deadline>,
 }
 
 /// Name and version of the library; may be asked before MPI_Init.
@@ -42,7 +53,13 @@ pub fn comm_self() -> Option<mpi::ffi::MPI_Comm> {
 
 /// MPI_Abort of everything; what a panic outside a task does.
 pub fn end_all() -> ! {
-    SimpleCommunicator::world().abort(101)
+    abort(101)
+}
+
+/// MPI_Abort, and the end of this process even if that does not return.
+fn abort(code: i32) -> ! {
+    let _deadline = Deadline::new(LAST_CALL, code, "MPI_Abort");
+    SimpleCommunicator::world().abort(code)
 }
 
 impl Mpi {
@@ -50,7 +67,28 @@ impl Mpi {
     pub fn init() -> Mpi {
         let (universe, _level) = mpi::initialize_with_threading(Threading::Funneled).expect("MPI is initialised once");
         let world = universe.world();
-        Mpi { crew: world.duplicate(), world, sends: RefCell::default(), _universe: universe }
+        Mpi {
+            crew: world.duplicate(),
+            world,
+            sends: RefCell::default(),
+            silence: Cell::new(SILENCE),
+            _universe: universe,
+            finalising: None,
+        }
+    }
+
+    /// Waits lightly until a request has completed.
+    fn wait<'a, D: ?Sized, S: Scope<'a>>(&self, mut request: Request<'a, D, S>) {
+        let mut patience = Patience::new(Bell::default());
+        let start = Instant::now();
+        while let Err(still) = request.test() {
+            request = still;
+            if start.elapsed() > self.wait_limit() {
+                let waited = start.elapsed().as_secs();
+                gone(self, &format!("rank {} has waited for {waited} s in a step that all ranks take together", self.rank()));
+            }
+            patience.pause();
+        }
     }
 }
 
@@ -138,12 +176,9 @@ fn zeros(n: usize) -> Box<[f64]> {
     vec![0.0; n].into_boxed_slice()
 }
 
-/// Waits lightly until a request has completed.
-fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
-    let mut patience = Patience::new(Bell::default());
-    while let Err(still) = request.test() {
-        request = still;
-        patience.pause();
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        self.finalising = Some(Deadline::new(self.silence.get(), EXIT_CODE, "MPI_Finalize"));
     }
 }
 
@@ -157,12 +192,12 @@ impl Link for Mpi {
 
     fn broadcast_into(&self, from: usize, bytes: &mut [u8]) {
         let root = self.world.process_at_rank(from as i32);
-        mpi::request::scope(|scope| wait(root.immediate_broadcast_into(scope, bytes)));
+        mpi::request::scope(|scope| self.wait(root.immediate_broadcast_into(scope, bytes)));
     }
 
     fn minimum(&self, value: i64) -> i64 {
         let mut least = value;
-        mpi::request::scope(|scope| wait(self.world.immediate_all_reduce_into(scope, &value, &mut least, SystemOperation::min())));
+        mpi::request::scope(|scope| self.wait(self.world.immediate_all_reduce_into(scope, &value, &mut least, SystemOperation::min())));
         least
     }
 
@@ -224,7 +259,14 @@ impl Link for Mpi {
         self.sends.borrow().len()
     }
 
+    fn set_silence_limit(&self, limit: Duration) {
+        self.silence.set(limit);
+    }
+    fn wait_limit(&self) -> Duration {
+        self.silence.get().saturating_mul(OUTSIDE)
+    }
+
     fn abort(&self, code: i32) -> ! {
-        self.world.abort(code)
+        abort(code)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fitjob::random::{Purpose, stream, uniform};
 use fitjob::sampler::importance_nested::{ImportanceNested, Settings};
-use fitjob::sampler::{Ask, Posterior, Sampler, SamplerError, toolbox};
+use fitjob::sampler::{Ask, Posterior, Sampler, SamplerError, saved, toolbox};
 use fitjob::task::{Answer, EvalError, Shared, Task, TaskId, Toolbox, Value, Work};
 
 /// Log-likelihood of a point of the unit cube.
@@ -20,32 +20,25 @@ pub fn engine(text: &str, seed: u64, n_dim: usize, periodic: &[usize]) -> Import
 
 /// Every task at once, in the order asked.
 pub fn run(mut sampler: ImportanceNested, log_like: LogLike) -> Result<Posterior, SamplerError> {
-    let mut site = Site { log_like, toolbox: toolbox(), shared: BTreeMap::new() };
-    loop {
-        match sampler.ask(usize::MAX) {
-            Ask::Done(_) => return sampler.posterior(),
-            Ask::Wait => panic!("the engine waits although nothing is outstanding"),
-            Ask::Work { publish, tasks, retire } => {
-                site.publish(publish);
-                for task in tasks {
-                    sampler.tell(site.answer(&task))?;
-                }
-                retire.iter().for_each(|key| {
-                    site.shared.remove(key);
-                });
-            }
-        }
-    }
+    Site::new(log_like).run(&mut sampler)
 }
 
 /// Little room, answers in random order but for the order within a lane, lanes interleaved at random.
-pub fn run_scrambled(mut sampler: ImportanceNested, log_like: LogLike, order: u64) -> Result<Posterior, SamplerError> {
-    let mut site = Site { log_like, toolbox: toolbox(), shared: BTreeMap::new() };
+pub fn run_scrambled(sampler: ImportanceNested, log_like: LogLike, order: u64) -> Result<Posterior, SamplerError> {
+    run_broken(sampler, log_like, order, 0.0)
+}
+
+/// The same, and after each round the sampler is, with probability `breaks`, saved and made anew from what was saved.
+pub fn run_broken(mut sampler: ImportanceNested, log_like: LogLike, order: u64, breaks: f64) -> Result<Posterior, SamplerError> {
+    let mut site = Site::new(log_like);
     let mut rng = stream(order, Purpose::Decisions, 99, 0);
     let mut waiting: Vec<Task> = Vec::new();
     let mut early: BTreeMap<TaskId, Answer> = BTreeMap::new();
     let mut next: BTreeMap<u32, u64> = BTreeMap::new();
     loop {
+        if uniform(&mut rng) < breaks {
+            sampler = saved::read(&sampler.save())?;
+        }
         let room = (uniform(&mut rng) * 70.0) as usize;
         match sampler.ask(room) {
             Ask::Done(_) => return sampler.posterior(),
@@ -77,13 +70,35 @@ pub fn run_scrambled(mut sampler: ImportanceNested, log_like: LogLike, order: u6
     }
 }
 
-struct Site<'a> {
+/// What does the tasks, and keeps the published objects.
+pub struct Site<'a> {
     log_like: LogLike<'a>,
     toolbox: Box<dyn Toolbox>,
     shared: BTreeMap<u64, Shared>,
 }
 
-impl Site<'_> {
+impl<'a> Site<'a> {
+    pub fn new(log_like: LogLike<'a>) -> Site<'a> {
+        Site { log_like, toolbox: toolbox(), shared: BTreeMap::new() }
+    }
+
+    /// Until the sampler is done: every task at once, in the order asked.
+    pub fn run(&mut self, sampler: &mut ImportanceNested) -> Result<Posterior, SamplerError> {
+        loop {
+            match sampler.ask(usize::MAX) {
+                Ask::Done(_) => return sampler.posterior(),
+                Ask::Wait => panic!("the engine waits although nothing is outstanding"),
+                Ask::Work { publish, tasks, retire } => {
+                    self.publish(publish);
+                    for task in tasks {
+                        sampler.tell(self.answer(&task))?;
+                    }
+                    retire.iter().for_each(|key| drop(self.shared.remove(key)));
+                }
+            }
+        }
+    }
+
     fn publish(&mut self, objects: Vec<Shared>) {
         self.shared.extend(objects.into_iter().map(|s| (s.key, s)));
     }

@@ -16,7 +16,9 @@ use crate::random::{Purpose, stream};
 pub struct Points {
     pub n_dim: usize,
     /// n x n_dim in the cube.
+    #[serde(with = "crate::bulk::reals")]
     pub u: Vec<f64>,
+    #[serde(with = "crate::bulk::reals")]
     pub log_like: Vec<f64>,
 }
 

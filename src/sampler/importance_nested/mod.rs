@@ -18,10 +18,13 @@ pub use settings::Settings;
 pub use tools::Tools;
 
 use self::run::{Mail, Phase, Run};
-use crate::sampler::{Ask, Posterior, Progress, Sampler, SamplerError};
+use serde::{Deserialize, Serialize};
+
+use crate::sampler::{Ask, EngineSpec, Posterior, Progress, Sampler, SamplerError, saved};
 use crate::task::Answer;
 
 /// The engine: a [`Run`] and the mail it has not yet handed out.
+#[derive(Serialize, Deserialize)]
 pub struct ImportanceNested {
     run: Run,
     mail: Mail,
@@ -65,6 +68,19 @@ impl Sampler for ImportanceNested {
 
     fn posterior(&self) -> Result<Posterior, SamplerError> {
         self.run.posterior()
+    }
+
+    fn save(&self) -> Vec<u8> {
+        saved::write(self)
+    }
+
+    fn extend(&mut self, spec: &EngineSpec) -> bool {
+        let EngineSpec::ImportanceNested(settings) = spec;
+        let more = self.run.phase == Phase::Finished && *settings != self.run.settings;
+        if more {
+            self.run.extend(settings);
+        }
+        more
     }
 }
 

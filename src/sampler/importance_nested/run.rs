@@ -86,7 +86,7 @@ pub enum Step {
 }
 
 /// Messages to the outside, and points in lane order.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Mail {
     pub out: Outbox,
     pub points: VecDeque<Task>,
@@ -126,6 +126,13 @@ impl Run {
             (_, false) => Count::All,
             (_, true) => Count::Fresh,
         }
+    }
+
+    /// Takes up a finished run again, towards higher targets.
+    pub fn extend(&mut self, settings: &Settings) {
+        self.settings = settings.clone();
+        self.phase = Phase::Sampling;
+        self.idle_at = None;
     }
 
     /// Runs events until one waits.

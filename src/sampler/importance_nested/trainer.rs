@@ -57,7 +57,7 @@ pub struct Probe {
 }
 
 /// Tasks and objects to send, and objects to forget.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Outbox {
     pub publish: Vec<Shared>,
     pub tasks: Vec<Task>,
