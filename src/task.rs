@@ -62,6 +62,8 @@ pub enum Value {
 pub struct Answer {
     pub id: TaskId,
     pub outcome: Result<Value, EvalError>,
+    /// Quantities that the model computes beside log L; empty where there are none.
+    pub derived: Vec<f64>,
     /// Wall seconds the task took where it ran.
     pub seconds: f32,
 }
