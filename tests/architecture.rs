@@ -65,7 +65,8 @@ fn the_plain_modules_know_nobody() {
 
 #[test]
 fn the_store_of_a_run_knows_no_sampler_and_no_job() {
-    let bad = offenders(&["src/state"], &["crate::sampler", "crate::exec", "crate::output", "crate::job", "crate::driver", "crate::session"]);
+    let bad =
+        offenders(&["src/state"], &["crate::sampler", "crate::exec", "crate::output", "crate::job", "crate::driver", "crate::session"]);
     assert!(bad.is_empty(), "{bad:#?}");
 }
 
