@@ -4,10 +4,10 @@ mod common;
 
 use fitjob::expr::Expr;
 use fitjob::fit::{self, Fit};
-use fitjob::output::{Log, Opening, OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
+use fitjob::output::{Log, Opening, OutputError, RunDir, RunFacts, RunState, Summary, overview, report, stopped, write_result};
 use fitjob::prior::{Law, Parameter, Prior, Role, Space};
 use fitjob::random::{Purpose, stream, uniform};
-use fitjob::sampler::Posterior;
+use fitjob::sampler::{Posterior, Progress};
 use fitjob::world::{self, Root, World};
 use std::fs;
 use std::io::Write;
@@ -325,6 +325,17 @@ fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");
     }
+}
+
+#[test]
+fn a_run_that_stopped_says_where_it_stands_and_how_to_go_on() {
+    let standing = Progress { phase: "exploring".into(), n_like: 12_345, log_z: -4.25, log_z_err: 0.5, ..Progress::default() };
+    let text = stopped("SIGTERM", &standing, Path::new("a.run"), "fitjob run a.toml --resume");
+    assert_eq!(
+        text,
+        "stopped: SIGTERM\n  exploring  log Z -4.25 ± 0.50  12 345 calls\n  \
+         nothing is lost: a.run/checkpoint holds every finished call\nto go on: fitjob run a.toml --resume\n"
+    );
 }
 
 #[test]
