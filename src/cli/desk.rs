@@ -112,7 +112,7 @@ impl Doorway {
                     notes,
                 };
                 say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
-                keeper.take_up(snapshot.about, evaluations);
+                keeper.take_up(snapshot.about, snapshot.computed, evaluations);
                 state = snapshot.state;
                 facts.resumes = keeper.totals().resumes;
                 log.resume(&facts, &resumed);

@@ -205,13 +205,15 @@ fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
 }
 
 #[test]
-fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values() {
+fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values_or_rejects_the_point() {
     for ranks in [1, 2, 5] {
         for delay in [0, 500] {
             for dispatch in [Dispatch::Static, Dispatch::Dynamic] {
-                let site = site(delay, Fault::Panic, OnError::Reject);
-                let text = on_ranks(ranks, 2, &site, dispatch, 20).unwrap_err().to_string();
+                let run = |on_error| on_ranks(ranks, 2, &site(delay, Fault::Panic, on_error), dispatch, 20);
+                let text = run(OnError::Abort).unwrap_err().to_string();
                 assert!(text.contains("the model failed at a = 0.0") && text.contains("no such state"), "{text}");
+                let (answers, stats) = run(OnError::Reject).unwrap();
+                assert!(stats.rejected > 20 && answers.len() == 330, "{stats:?}");
             }
         }
     }

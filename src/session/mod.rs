@@ -11,10 +11,12 @@
 //! }
 //! ```
 
+mod computed;
 mod identity;
 mod keeper;
 mod snapshot;
 
+pub use computed::Computed;
 pub use identity::{Change, Identity};
 pub use keeper::Keeper;
 pub use snapshot::{About, Saved, Snapshot, Totals};
@@ -158,6 +160,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         return Ok((Outcome::Stopped(stop), effort));
     }
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
-    let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
+    let extra = keeper.computed.of(&posterior);
+    let fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
     Ok((Outcome::Done(fit), effort))
 }
