@@ -37,7 +37,7 @@ launch() {
   local openmpi=(mpiexec.openmpi --mca plm rsh --mca plm_rsh_agent "$PWD/tests/netns/rsh.sh" --mca pml ob1 --mca btl tcp,self
     --mca btl_tcp_if_include "$lan.0/24" --mca oob_tcp_if_include "$lan.0/24" --host "fj$NET-1:2,fj$NET-2:2")
   local mpich=(mpiexec.mpich -launcher rsh -launcher-exec "$PWD/tests/netns/rsh.sh" -localhost "$lan.254" -f "$work/hosts"
-    -genv UCX_TLS tcp,self -genv UCX_NET_DEVICES eth0)
+    -genv UCX_TLS tcp -genv UCX_NET_DEVICES eth0)
   local -n mpiexec=$kind
   exec "${mpiexec[@]}" "$@" -n 4 "$PWD/target/$kind/release/fitjob" run "$work/$name.toml" --out "$work/$name" >"$work/$name.log" 2>&1
 }
