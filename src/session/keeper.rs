@@ -73,10 +73,10 @@ impl Keeper {
         &self.about.identity
     }
 
-    /// Takes up a saved run: what its checkpoint says of it, and the calls made since.
+    /// Takes up a saved run: what is known of it, and the calls made since its checkpoint.
     pub fn take_up(&mut self, saved: About, computed: Option<Computed>, evaluations: HashMap<TaskId, Evaluation>) {
         self.computed = computed.unwrap_or_else(|| std::mem::take(&mut self.computed));
-        self.before = Totals { resumes: saved.totals.resumes + 1, ..saved.totals };
+        self.before = saved.totals;
         self.known = evaluations;
         let finite = |call: &&Evaluation| call.outcome.as_ref().is_ok_and(|value| value.is_finite());
         let first = self.known.values().filter(finite).min_by_key(|call| call.id);
