@@ -32,7 +32,7 @@ fn journal_of(number: u64, seqs: std::ops::Range<u64>) -> (Vec<u8>, Vec<usize>) 
 }
 
 fn state_of(number: u64) -> Vec<(String, Vec<u8>)> {
-    let noise = (0..700_u64).map(|k| (k * k * (number + 3) >> 4) as u8).collect();
+    let noise = (0..700_u64).map(|k| ((k * k * (number + 3)) >> 4) as u8).collect();
     vec![("about".into(), format!("state {number}").into()), ("sampler".into(), noise), ("under_way".into(), vec![])]
 }
 
