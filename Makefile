@@ -26,9 +26,10 @@ test:
 	@scripts/install-deps test
 	@scripts/test
 
-# The statistics that need many fits (minutes to hours).
-test-long: build
-	@scripts/build test -- --ignored
+# What needs hours: statistics over many fits, hundreds of kills, every way to lose a job under Slurm.
+test-long:
+	@scripts/install-deps test
+	@scripts/test long
 
 # make scaling RANKS="1 2 4 8 16" [JOB=my.toml] [MPI=mpich]: table and SVG of speed-up and efficiency in bench/scaling/out
 scaling: build
@@ -50,6 +51,6 @@ help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 	@echo "make run JOB=my.toml ARGS='--seed 2 --out here'     any job;  RANKS=8 sets the number of MPI ranks"
 	@echo "make scaling RANKS='1 2 4 8 16'                     the same job at each rank count: table and SVG"
-	@echo "make test-long                                      statistics over many seeds"
+	@echo "make test-long                                      statistics over many seeds, many kills, all of Slurm"
 	@echo "make bench                                          the comparisons in bench/"
 	@echo "make lint                                           rustfmt and clippy"
