@@ -52,5 +52,6 @@ for kind in openmpi mpich; do
   done
 done
 check "threads only: one task with 2 cores" batch threads FITJOB=target/serial/release/fitjob -- -n 1 -c 2 "${job[@]}"
-check "threads only: and gives the same bits" same "$(digest "$work/threads")" "$wanted"end_interrupted
+check "threads only: and gives the same bits" same "$(digest "$work/threads")" "$wanted"
+end_interrupted
 finish

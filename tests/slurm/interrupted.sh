@@ -9,7 +9,7 @@ mpich=target/mpich/release/fitjob
 
 # The digest of a seed's undisturbed fit, outside Slurm and without delay.
 alone() {
-  [ -e "$work/seed-$1/summary.json" ] || env -u SLURM_CONF "$openmpi" run tests/small.toml --seed "$1" --out "$work/seed-$1" >/dev/null || return 1
+  [ -e "$work/seed-$1/summary.json" ] || env -u SLURM_CONF "$openmpi" run tests/small.toml --seed "$1" --out "$work/seed-$1" >/dev/null 2>&1 || return 1
   digest "$work/seed-$1"
 }
 
@@ -50,20 +50,26 @@ says() { grep -q "$2" "$work/$1.log" || { cat "$work/$1.log"; return 1; }; }
 again() { # NAME ...: the same submission once more
   submit "$@" && finished "$1"
 }
-slow=(--set model.delay.ms="${SLOW_MS:-25}")
+slow=(--set model.delay.ms=25)
 
-walltime() { # NAME KIND SBATCH'S ARGUMENTS
-  local name=$1 program=$2; shift 2
-  submit "$name" FITJOB="$program" -- -n 4 --time=1 "$@" ++ --set model.delay.ms=70
+# walltime NAME PROGRAM DELAY END SBATCH'S ARGUMENTS: END is when fitjob believes that Slurm ends the job; empty: it asks.
+# A fit takes about 0.9 s for each ms of DELAY.
+walltime() {
+  local name=$1 program=$2 delay=$3 end=$4; shift 4
+  submit "$name" FITJOB="$program" ${end:+SLURM_JOB_END_TIME=$end} -- -n 4 --time=1 "$@" ++ --set model.delay.ms="$delay"
   check "$name: goes on by itself, and ends with the undisturbed digest" finished "$name"
   check "$name: with one number in the queue all the time" requeued "$name"
 }
 own_deadline() {
-  walltime walltime "$openmpi" --signal=B:CONT@1
+  walltime walltime "$openmpi" 100 '' --signal=B:CONT@1
   check "walltime: fitjob stops before Slurm's time limit, which nobody told it by a signal" says walltime 'time limit is near'
 }
+over_time() {
+  walltime over-time "$openmpi" 100 9999999999 --signal=B:CONT@1
+  check "over-time: Slurm's TERM at the time limit, which fitjob did not know of" says over-time 'TERM, handed'
+}
 usr1() {
-  walltime usr1 "$mpich" --signal=B:USR1@30
+  walltime usr1 "$mpich" 70 '' --signal=B:USR1@5 # comes up to 30 s earlier
   check "usr1: Slurm's USR1 before the time limit is handed to the ranks" says usr1 'USR1, handed'
 }
 interrupted() { # NAME KIND VARIABLES... -- COMMAND WITH ID
@@ -94,14 +100,13 @@ kill_a_rank() {
   [ -n "$pids" ] && kill -KILL "$pids"
 }
 gives_up() {
-  local logged
   submit idle FITJOB="$openmpi" MAX_TRIES=2 -- -n 2 ++ --set model.delay.ms=1e6 --time-limit 4
   check "idle: a job that gains nothing fails" settles idle FAILED
   check "idle: after two starts" [ "$(restarts "$id")" = 1 ]
   check "idle: and says what to do" says idle 'giving up: 2 starts'
 }
 array() {
-  local task fits=0 list="$work/list"
+  local task list="$work/list"
   for task in 0 1 2 3 4 5 6 7; do echo "tests/small.toml --seed $((20 + task))"; done >"$list"
   id=$(env OUT="$work/array" FITJOB="$openmpi" sbatch --parsable --output="$work/array-%a.log" --array=0-8 -n 2 jobscripts/array.slurm "@$list" -- --set model.delay.ms=10)
   check "array: one task is under way" until_ 100 well_under_way "$work/array/3-small.run"
@@ -123,6 +128,7 @@ scenario() { # NAME COMMAND...: in the background
 begin_interrupted() {
   check "the undisturbed fit" alone 11
   scenario walltime own_deadline
+  scenario over-time over_time
   scenario usr1 usr1
   scenario idle gives_up
   scenario requeue preempted requeue "$mpich" -- scontrol requeue ID
@@ -136,8 +142,8 @@ begin_interrupted() {
 }
 # The remaining crossings of library, launcher and interruption.
 begin_long() {
-  scenario walltime-mpich walltime walltime-mpich "$mpich" --signal=B:CONT@1
-  scenario usr1-openmpi walltime usr1-openmpi "$openmpi" --signal=B:USR1@30
+  scenario walltime-mpich walltime walltime-mpich "$mpich" 100 '' --signal=B:CONT@1
+  scenario usr1-openmpi walltime usr1-openmpi "$openmpi" 70 '' --signal=B:USR1@5
   scenario killed-mpich killed killed-mpich "$mpich" scancel --signal=KILL ID.0
   scenario rank-lost-openmpi killed rank-lost-openmpi "$openmpi" kill_a_rank ID
   scenario mpiexec-openmpi preempted mpiexec-openmpi "$openmpi" LAUNCH=mpiexec MPIEXEC=mpiexec.openmpi -- scancel --batch --signal=USR1 ID
