@@ -14,7 +14,13 @@ const SEEDS: u64 = 12;
 
 fn call(seq: u64) -> Evaluation {
     let outcome = if seq.is_multiple_of(3) { Err(format!("impossible: {seq}")) } else { Ok(seq as f64 / 7.0) };
-    Evaluation { id: TaskId { lane: (seq % 2) as u32, seq }, u: vec![1.0 / (seq + 2) as f64; 3], outcome, seconds: seq as f32 }
+    Evaluation {
+        id: TaskId { lane: (seq % 2) as u32, seq },
+        u: vec![1.0 / (seq + 2) as f64; 3],
+        outcome,
+        derived: vec![0.5; (seq % 4) as usize],
+        seconds: seq as f32,
+    }
 }
 
 /// A run: it knows calls, records those it makes, and saves all it knows.
