@@ -62,7 +62,9 @@ fn unfinished(dir: &Path) -> Option<String> {
 fn for_scripts(dir: &Path, state: &RunState) -> String {
     let tail = RunDir::tail(dir);
     let (state, calls) = match (state, tail.end.as_ref().map(|end| end.status)) {
-        (RunState::Finished { .. }, status) if status == Some(Status::Done) || tail.lives.is_empty() => ("finished", RunDir::read_summary(dir).map_or(0, |s| s.n_like)),
+        (RunState::Finished { .. }, status) if status == Some(Status::Done) || tail.lives.is_empty() => {
+            ("finished", RunDir::read_summary(dir).map_or(0, |s| s.n_like))
+        }
         (_, Some(Status::Stopped)) => ("stopped", calls_kept(dir)),
         (_, Some(Status::Failed)) => ("failed", calls_kept(dir)),
         _ => ("unfinished", calls_kept(dir)),

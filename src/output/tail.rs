@@ -82,6 +82,11 @@ enum Record {
 }
 
 impl Tail {
+    /// `resume` records.
+    pub fn resumes(&self) -> u64 {
+        (self.lives.len() - usize::from(self.started.is_some())) as u64
+    }
+
     /// How many lives in a row, up to the last, added nothing to the `calls` that are known now.
     pub fn idle_lives(&self, calls: u64) -> usize {
         self.lives.iter().rev().take_while(|known| **known >= calls).count()
