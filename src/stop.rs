@@ -193,6 +193,9 @@ pub fn slurm_end() -> Option<u64> {
     if let Some(end) = told("SLURM_JOB_END_TIME").and_then(|end| end.parse().ok()) {
         return Some(end);
     }
+    // The number of an array's last task is the array's own too, and would ask for all of its tasks.
+    let task = told("SLURM_ARRAY_JOB_ID").zip(told("SLURM_ARRAY_TASK_ID")).map(|(array, task)| format!("{array}_{task}"));
+    let job = task.unwrap_or(job);
     let asked = std::process::Command::new("squeue").args(["--noheader", "--job", &job, "--format", "%L"]).output().ok()?;
     let left: TimeLimit = String::from_utf8(asked.stdout).ok()?.parse().ok()?;
     Some(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() + left.0 as u64)
