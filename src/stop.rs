@@ -24,7 +24,7 @@ pub enum Stop {
     Lost,
 }
 
-/// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT or SIGTERM kills.
+/// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT kills.
 /// Every rank does this; a worker that is signalled tells the root.
 pub fn listen() {
     for signal in [libc::SIGUSR1, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
@@ -39,9 +39,7 @@ pub fn listen() {
 }
 
 extern "C" fn note(signal: libc::c_int) {
-    let before = NOTED.load(Ordering::SeqCst);
-    let impatient = [libc::SIGINT, libc::SIGTERM].contains(&signal);
-    if impatient && before == signal && signal == libc::SIGINT {
+    if signal == libc::SIGINT && NOTED.load(Ordering::SeqCst) == signal {
         // SAFETY: both are allowed in a handler. Ctrl-C twice means now.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
