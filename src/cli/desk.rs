@@ -74,14 +74,7 @@ impl Doorway {
     }
 
     /// Takes the run directory into use: the job, the log, and for a new run a first checkpoint. `warnings` are of the launch.
-    pub fn enter(
-        self,
-        root: &Root,
-        package: &Package,
-        job: &Job,
-        start: Start,
-        saved: Option<Saved>,
-    ) -> Result<Opened, String> {
+    pub fn enter(self, root: &Root, package: &Package, job: &Job, start: Start, saved: Option<Saved>) -> Result<Opened, String> {
         let Doorway { dir, vault, .. } = self;
         let mut facts = RunFacts {
             job: package.source.name.clone(),
@@ -113,7 +106,7 @@ impl Doorway {
                 };
                 say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
                 // Lives that were killed before their next checkpoint are known to the log alone.
-                let resumes = snapshot.about.totals.resumes.max(RunDir::tail(dir.path()).resumes) + 1;
+                let resumes = snapshot.about.totals.resumes.max(RunDir::tail(dir.path()).resumes()) + 1;
                 keeper.take_up(snapshot.about, evaluations, resumes);
                 state = snapshot.state;
                 facts.resumes = keeper.totals().resumes;
