@@ -195,7 +195,7 @@ impl Driver {
             Err(EvalError::Reject(why)) => Err(why.clone()),
             _ => return None,
         };
-        Some(Evaluation { id: answer.id, u: u.clone(), outcome, seconds: answer.seconds })
+        Some(Evaluation { id: answer.id, u: u.clone(), outcome, derived: Vec::new(), seconds: answer.seconds })
     }
 
     fn outstanding(&self) -> usize {

@@ -74,6 +74,8 @@ pub struct Evaluation {
     pub u: Vec<f64>,
     /// The value, or why the point was rejected.
     pub outcome: Result<f64, String>,
+    /// Quantities that a model computes beside log L; empty where it computes none.
+    pub derived: Vec<f64>,
     pub seconds: f32,
 }
 

@@ -276,8 +276,10 @@ fn collect_gives_nothing_when_it_has_waited_long_enough() {
     });
 }
 
-/// Of 60 points, some of which hang.
-fn with_hanging_calls(on_error: OnError, evaluate: &dyn Fn(&Site) -> Result<Answers, ExecError>) -> Result<(usize, usize), ExecError> {
+type Way = dyn Fn(&Site) -> Result<Answers, ExecError>;
+
+/// Of 60 points, some of which hang: how many are answered, and how many of them by the limit.
+fn with_hanging_calls(on_error: OnError, evaluate: &Way) -> Result<(usize, usize), ExecError> {
     let site = Site { call_limit: Some(Duration::from_millis(150)), ..site(0, Fault::SleepForLong, on_error) };
     let answers = evaluate(&site)?;
     let reason = Err(EvalError::Reject("no value within 0.15 s".into()));
@@ -304,7 +306,7 @@ fn sixty_on_ranks(site: &Site, dispatch: Dispatch) -> Result<Answers, ExecError>
 #[test]
 fn a_call_over_its_limit_is_rejected_or_ends_the_run_and_its_thread_is_replaced() {
     let small = (0..60).filter(|seq| matches!(point(*seq).work, Work::LogLike(u) if u[0] < 0.1)).count();
-    let ways: [&dyn Fn(&Site) -> Result<Answers, ExecError>; 4] = [
+    let ways: [&Way; 4] = [
         &|site| sixty(&mut Threads::new(site, 1)),
         &|site| sixty(&mut Threads::new(site, 3)),
         &|site| sixty_on_ranks(site, Dispatch::Static),

@@ -69,9 +69,9 @@ impl Keeper {
         &self.about.identity
     }
 
-    /// Takes up a saved run: what its checkpoint says of it, and the calls made since.
-    pub fn take_up(&mut self, saved: About, evaluations: HashMap<TaskId, Evaluation>) {
-        self.before = Totals { resumes: saved.totals.resumes + 1, ..saved.totals };
+    /// Takes up a saved run for the `resumes`-th time: what its checkpoint says of it, and the calls made since.
+    pub fn take_up(&mut self, saved: About, evaluations: HashMap<TaskId, Evaluation>, resumes: u64) {
+        self.before = Totals { resumes, ..saved.totals };
         self.known = evaluations;
         let finite = |call: &&Evaluation| call.outcome.as_ref().is_ok_and(|value| value.is_finite());
         let first = self.known.values().filter(finite).min_by_key(|call| call.id);

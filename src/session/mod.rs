@@ -47,7 +47,7 @@ impl Coordinates for Space {
 /// How a fit ended in good order; the same on every rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Outcome {
-    Done(Fit),
+    Done(Box<Fit>),
     /// Before its end, with a checkpoint where one is kept.
     Stopped(Stop),
 }
@@ -159,5 +159,5 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
     }
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
     let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
-    Ok((Outcome::Done(fit), effort))
+    Ok((Outcome::Done(Box::new(fit)), effort))
 }
