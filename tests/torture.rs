@@ -137,7 +137,7 @@ impl Dice {
 struct Record {
     kills: BTreeMap<Kill, u32>,
     /// Calls made again, one number a kill.
-    repeated: Vec<u64>,
+    repeated: Vec<(u64, Kill, Seats)>,
     /// Seconds that processes lived on without their launcher, by kind of kill.
     orphans: Vec<(Kill, Duration)>,
     /// Exit codes of those that were asked to stop, and had begun.
@@ -189,7 +189,7 @@ impl Trial<'_> {
         if begun && matches!(kill, Kill::Usr1 | Kill::Usr1ToARank) {
             assert!([Some(75), Some(0)].contains(&status.code()), "{kill:?} gave {status}\n{}", life.said());
         }
-        self.post_mortem(kill);
+        self.post_mortem(kill, seats);
         false
     }
 
@@ -207,7 +207,7 @@ impl Trial<'_> {
     }
 
     /// Every checkpoint can be read, and holds all calls but those in flight.
-    fn post_mortem(&mut self, kill: Kill) {
+    fn post_mortem(&mut self, kill: Kill, seats: Seats) {
         if newest_state(&self.run).is_none() {
             return;
         }
@@ -218,8 +218,8 @@ impl Trial<'_> {
         // A resumed life makes one call to see whether the model is still the same.
         let wasted = self.calls().saturating_sub(kept + self.lives - 1);
         let repeated = wasted.saturating_sub(self.wasted);
-        assert!(repeated <= IN_FLIGHT, "{kill:?} lost {repeated} calls\n{told}");
-        self.record.repeated.push(repeated);
+        assert!(repeated <= IN_FLIGHT, "{kill:?} of {seats:?} lost {repeated} calls\n{told}");
+        self.record.repeated.push((repeated, kill, seats));
         self.wasted = self.wasted.max(wasted);
     }
 
@@ -232,7 +232,7 @@ impl Trial<'_> {
             assert!(life.end().success(), "the last life\n{}", life.said());
         }
         assert_eq!(summary(&self.run)["digest"].as_str(), Some(&*digest), "another answer");
-        assert_eq!(newest_state(&self.run).is_some(), true, "no checkpoint is left");
+        assert!(newest_state(&self.run).is_some(), "no checkpoint is left");
         let repeated = self.calls().saturating_sub(calls);
         assert!(repeated <= self.lives * (IN_FLIGHT + 1), "{repeated} calls were repeated in {} lives", self.lives);
     }
@@ -308,11 +308,18 @@ fn torture(kills: usize) {
 }
 
 fn report(mut record: Record) {
-    record.repeated.sort();
+    record.repeated.sort_by_key(|(calls, ..)| *calls);
     record.orphans.sort_by_key(|(_, time)| *time);
-    let share = |q: usize| record.repeated.get((record.repeated.len().max(1) - 1) * q / 100).copied().unwrap_or(0);
+    let share = |q: usize| record.repeated.get((record.repeated.len().max(1) - 1) * q / 100).map_or(0, |(calls, ..)| *calls);
     eprintln!("kills {:?}\nexit codes once begun {:?}", record.kills, record.codes);
-    eprintln!("repeated calls a kill: median {}, 90% {}, most {}", share(50), share(90), share(100));
+    eprintln!(
+        "repeated calls a kill: median {}, 90% {}, most {:?}",
+        share(50),
+        share(90),
+        record.repeated.iter().rev().take(5).collect::<Vec<_>>()
+    );
+    let on_threads = record.repeated.iter().rev().find(|(_, _, seats)| matches!(seats, Seats::Threads(_)));
+    eprintln!("most on threads: {on_threads:?}");
     eprintln!("longest without a launcher: {:?}", record.orphans.iter().rev().take(3).collect::<Vec<_>>());
 }
 
