@@ -24,7 +24,7 @@ pub enum Stop {
     Lost,
 }
 
-/// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT or SIGTERM kills.
+/// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT kills.
 /// Every rank does this; a worker that is signalled tells the root.
 pub fn listen() {
     for signal in [libc::SIGUSR1, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
@@ -39,9 +39,7 @@ pub fn listen() {
 }
 
 extern "C" fn note(signal: libc::c_int) {
-    let before = NOTED.load(Ordering::SeqCst);
-    let impatient = [libc::SIGINT, libc::SIGTERM].contains(&signal);
-    if impatient && before == signal && signal == libc::SIGINT {
+    if signal == libc::SIGINT && NOTED.load(Ordering::SeqCst) == signal {
         // SAFETY: both are allowed in a handler. Ctrl-C twice means now.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
@@ -193,6 +191,9 @@ pub fn slurm_end() -> Option<u64> {
     if let Some(end) = told("SLURM_JOB_END_TIME").and_then(|end| end.parse().ok()) {
         return Some(end);
     }
+    // The number of an array's last task is the array's own too, and would ask for all of its tasks.
+    let task = told("SLURM_ARRAY_JOB_ID").zip(told("SLURM_ARRAY_TASK_ID")).map(|(array, task)| format!("{array}_{task}"));
+    let job = task.unwrap_or(job);
     let asked = std::process::Command::new("squeue").args(["--noheader", "--job", &job, "--format", "%L"]).output().ok()?;
     let left: TimeLimit = String::from_utf8(asked.stdout).ok()?.parse().ok()?;
     Some(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs() + left.0 as u64)

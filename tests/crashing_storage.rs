@@ -37,13 +37,14 @@ struct Run {
 }
 
 impl Run {
-    /// The machine starts, and the run with it: what is found must hold all that was settled, and nothing else than was recorded.
+    /// The machine starts, and the run with it.
     fn resume(&mut self, disk: &FaultyDisk) -> Result<(Vault, Recovered), StateError> {
         let mut world = World::solo();
         let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
         Vault::open(&root, Box::new(disk.clone()), [3; 16], true)
     }
 
+    /// What was found must hold all that was settled, and nothing else than was recorded. Gives what the run knows then.
     fn check(&self, found: &Recovered, what: &str) -> BTreeSet<u64> {
         let mut known = BTreeSet::new();
         if let Some(state) = &found.state {
@@ -140,12 +141,12 @@ fn after_a_power_cut_at_any_operation_all_that_was_settled_is_found_and_the_run_
             for (life, fate) in [Fate::Crash { at }, Fate::Crash { at: (at * 7 + 3) % operations }, Fate::Fine].into_iter().enumerate() {
                 let what = format!("seed {seed}, crash at {at}, life {life}");
                 let disk = FaultyDisk::of(content, fate, seed * 1000 + at as u64);
-                if let Ok((mut vault, found)) = run.resume(&disk) {
-                    if !disk.crashed() {
-                        run.known = run.check(&found, &what);
-                        let lived = run.live(&mut vault, &disk, false);
-                        assert!(lived.is_ok() || disk.crashed(), "{what}: {lived:?}");
-                    }
+                if let Ok((mut vault, found)) = run.resume(&disk)
+                    && !disk.crashed()
+                {
+                    run.known = run.check(&found, &what);
+                    let lived = run.live(&mut vault, &disk, false);
+                    assert!(lived.is_ok() || disk.crashed(), "{what}: {lived:?}");
                 }
                 content = disk.after_power_cut();
                 run.check_content(content.clone(), &what);

@@ -382,7 +382,8 @@ fn a_resumed_log_ends_a_torn_line_and_goes_on() {
     assert_eq!((&resumed["record"], &resumed["checkpoint"], &resumed["written"]), (&"resume".into(), &7.into(), &"2026".into()));
     assert_eq!((&resumed["n_like"], &resumed["from_journal"], &resumed["notes"][0]), (&100.into(), &20.into(), &"torn".into()));
     let tail = Tail::read(&path);
-    assert_eq!((tail.resumes, tail.progress.unwrap().n_like, tail.end), (1, 130, None));
+    assert_eq!((tail.idle_lives(0), tail.idle_lives(120), tail.idle_lives(121)), (2, 1, 0), "the first knew 0 calls, the second 120");
+    assert_eq!((tail.resumes(), tail.lives, tail.progress.unwrap().n_like, tail.end), (1, vec![0, 120], 130, None));
     assert!(tail.started.is_some());
     assert_eq!(Tail::read(&place.path().join("nowhere")), Tail::default());
 }

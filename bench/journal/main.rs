@@ -20,7 +20,7 @@ fn main() {
     let base = given.map_or_else(std::env::temp_dir, Into::into).join(format!("fitjob-journal-{}", std::process::id()));
     let mut world = World::solo();
     let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
-    let mut open = |name: &str| Vault::open(&root, Box::new(Disk::new(base.join(name))), [1; 16], true).unwrap().0;
+    let open = |name: &str| Vault::open(&root, Box::new(Disk::new(base.join(name))), [1; 16], true).unwrap().0;
     for batch in [1, 16, 64] {
         let mut vault = open(&format!("batch{batch}"));
         let calls: Vec<_> = (0..batch).map(call).collect();

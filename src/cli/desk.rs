@@ -107,7 +107,7 @@ impl Doorway {
                 say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
                 let mut about = snapshot.about;
                 // Lives that were killed before their next checkpoint are known to the log alone.
-                about.totals.resumes = about.totals.resumes.max(RunDir::tail(dir.path()).resumes) + 1;
+                about.totals.resumes = about.totals.resumes.max(RunDir::tail(dir.path()).resumes()) + 1;
                 keeper.take_up(about, snapshot.computed, evaluations);
                 state = snapshot.state;
                 facts.resumes = keeper.totals().resumes;

@@ -3,10 +3,11 @@
 use super::exit;
 use crate::fit::{Extra, Fit};
 use crate::job::{self, Job, Source};
-use crate::output::{RunDir, RunFacts, RunState, Summary, overview, print, text};
+use crate::output::{RunDir, RunFacts, RunState, Status, Summary, overview, print, text};
 use crate::sampler::{self, Progress};
 use crate::session::{About, Computed, Saved};
 use crate::world::{Role, World};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -15,13 +16,18 @@ pub struct SummaryArgs {
     /// Run directory, as `fitjob run` named it
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+    /// Print where the run stands as a line of JSON, for scripts: state, calls, lives, lives_without_progress
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Prints medians with their 16 and 84% quantiles, log Z and warnings. A run without a result is no error where a checkpoint tells of it.
 pub fn run(args: &SummaryArgs) -> i32 {
     let mut world = World::solo();
     let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
-    let told = match RunDir::state(&args.dir) {
+    let state = RunDir::state(&args.dir);
+    let told = match state {
+        RunState::Unfinished { .. } | RunState::Finished { .. } if args.json => Ok(for_scripts(&args.dir, &state)),
         RunState::Unfinished { .. } => unfinished(&args.dir).ok_or_else(|| RunDir::read_summary(&args.dir).err()),
         _ => RunDir::read_summary(&args.dir).map(|summary| overview(&summary)).map_err(Some),
     };
@@ -49,6 +55,29 @@ fn unfinished(dir: &Path) -> Option<String> {
     let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, saved.snapshot.computed.as_ref(), state).ok());
     out += &estimate.unwrap_or_else(|| standing(&about.progress));
     Some(out)
+}
+
+/// `state`: finished, stopped (in good order, to be resumed), failed (with an error) or unfinished (killed, or still running);
+/// `calls` that are kept, in result, checkpoint or journal; `lives` that the run has had, and how many of the last added no call.
+fn for_scripts(dir: &Path, state: &RunState) -> String {
+    let tail = RunDir::tail(dir);
+    let (state, calls) = match (state, tail.end.as_ref().map(|end| end.status)) {
+        (RunState::Finished { .. }, status) if status == Some(Status::Done) || tail.lives.is_empty() => {
+            ("finished", RunDir::read_summary(dir).map_or(0, |s| s.n_like))
+        }
+        (_, Some(Status::Stopped)) => ("stopped", calls_kept(dir)),
+        (_, Some(Status::Failed)) => ("failed", calls_kept(dir)),
+        _ => ("unfinished", calls_kept(dir)),
+    };
+    let idle = tail.idle_lives(calls);
+    format!("{}\n", json!({ "state": state, "calls": calls, "lives": tail.lives.len(), "lives_without_progress": idle }))
+}
+
+/// 0 where nothing readable is kept.
+fn calls_kept(dir: &Path) -> u64 {
+    let recovered = crate::state::peek(&dir.join("checkpoint")).ok();
+    let saved = recovered.and_then(|recovered| Saved::newest(recovered).ok()?);
+    saved.map_or(0, |saved| saved.snapshot.about.totals.calls + saved.evaluations.len() as u64)
 }
 
 /// Whether somebody works on it, and what its log says last.

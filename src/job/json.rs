@@ -7,18 +7,23 @@ use toml::Value;
 pub fn from_json(text: &str) -> Result<Node, Vec<Syntax>> {
     if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
         let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
-        let at = (line_start + error.column().saturating_sub(1)).min(text.len());
+        // serde_json counts bytes, and may stop within a character.
+        let at = text.floor_char_boundary(line_start + error.column().saturating_sub(1));
         let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
         return Err(vec![Syntax { message: error.to_string(), span: at..end }]);
     }
-    let mut walk = Walk { text, at: 0 };
+    let mut walk = Walk { text, at: 0, depth: 0 };
     walk.value().map_err(|e| vec![e])
 }
 
 struct Walk<'a> {
     text: &'a str,
     at: usize,
+    depth: usize,
 }
+
+/// Tables and lists within each other; no job has that many, and the walk must not run out of stack.
+const DEEPEST: usize = 64;
 
 impl Walk<'_> {
     fn peek(&mut self) -> u8 {
@@ -37,12 +42,17 @@ impl Walk<'_> {
     fn value(&mut self) -> Result<Node, Syntax> {
         let first = self.peek();
         let start = self.at;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(Syntax { message: "tables and lists are nested too deeply".into(), span: start..start + 1 });
+        }
         let content = match first {
             b'{' => self.table()?,
             b'[' => self.list()?,
             b'"' => Content::Plain(Value::String(self.string())),
             _ => Content::Plain(self.plain()?),
         };
+        self.depth -= 1;
         let place = Place { origin: 0, span: start..self.at };
         Ok(Node { key: place.clone(), place, content })
     }

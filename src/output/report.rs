@@ -106,6 +106,7 @@ fn lines(rows: &[(&str, String)]) -> String {
 
 fn evaluators(s: &Summary) -> String {
     match (s.ranks, s.threads) {
+        (0, _) => "its way".to_string(),
         (1, 1) => "one core".to_string(),
         (1, t) => format!("{t} threads"),
         (r, 1) => format!("{r} ranks"),

@@ -9,8 +9,8 @@ use std::path::Path;
 pub struct Tail {
     /// Time of the `start` record, RFC 3339.
     pub started: Option<String>,
-    /// `resume` records.
-    pub resumes: u64,
+    /// Likelihood calls that were known when each life began: 0 at its `start`, then one for each `resume` record.
+    pub lives: Vec<u64>,
     pub progress: Option<Standing>,
     pub checkpoint: Option<Written>,
     /// None: still running, or killed.
@@ -68,7 +68,12 @@ enum Record {
     Start {
         time: String,
     },
-    Resume,
+    Resume {
+        #[serde(default)]
+        n_like: u64,
+        #[serde(default)]
+        from_journal: u64,
+    },
     Progress(Standing),
     Checkpoint(Written),
     End(End),
@@ -77,6 +82,16 @@ enum Record {
 }
 
 impl Tail {
+    /// `resume` records.
+    pub fn resumes(&self) -> u64 {
+        (self.lives.len() - usize::from(self.started.is_some())) as u64
+    }
+
+    /// How many lives in a row, up to the last, added nothing to the `calls` that are known now.
+    pub fn idle_lives(&self, calls: u64) -> usize {
+        self.lives.iter().rev().take_while(|known| **known >= calls).count()
+    }
+
     /// Reads the log at `path`. Lines that are torn or of an unknown kind say nothing; neither does a log that is absent.
     pub fn read(path: &Path) -> Tail {
         let bytes = std::fs::read(path).unwrap_or_default();
@@ -85,12 +100,15 @@ impl Tail {
     }
 
     fn then(mut self, record: Record) -> Tail {
-        if let Record::Start { .. } | Record::Resume | Record::Progress(_) = record {
+        if let Record::Start { .. } | Record::Resume { .. } | Record::Progress(_) = record {
             self.end = None;
         }
         match record {
-            Record::Start { time } => self.started = Some(time),
-            Record::Resume => self.resumes += 1,
+            Record::Start { time } => {
+                self.started = Some(time);
+                self.lives = vec![0];
+            }
+            Record::Resume { n_like, from_journal } => self.lives.push(n_like + from_journal),
             Record::Progress(standing) => self.progress = Some(standing),
             Record::Checkpoint(written) => self.checkpoint = Some(written),
             Record::End(end) => self.end = Some(end),

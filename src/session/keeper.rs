@@ -163,6 +163,8 @@ impl Keeper {
         let computed = (!self.computed.is_empty()).then(|| self.computed.clone());
         let snapshot = Snapshot { about, computed, state: Some((sampler.save(), driver.under_way())) };
         if vault.save(snapshot.sections()) {
+            // Not asked for yet, so that the new state does not know them; it supersedes the journals that hold them.
+            vault.record(&self.known.values().cloned().collect::<Vec<_>>());
             watch.checkpoint(vault.number(), clock.elapsed(), vault.cost());
         }
         self.next = Instant::now() + self.every.max(100 * clock.elapsed());

@@ -1,6 +1,8 @@
 //! What the integration tests share: the built binary, alone and under mpiexec.
 #![allow(dead_code)]
 
+pub mod lives;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

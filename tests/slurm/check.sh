@@ -1,12 +1,12 @@
 #!/bin/bash
-# The job script on a real one-node Slurm, for the Open MPI and the MPICH program. Prints "ok - ..." and "not ok - ..." lines.
+# The job scripts on a real one-node Slurm, for the Open MPI and the MPICH program. Prints "ok - ..." and "not ok - ..." lines.
 #
-#   tests/slurm/check.sh      needs target/{openmpi,mpich}/release/fitjob
+#   tests/slurm/check.sh [long]      needs target/{openmpi,mpich}/release/fitjob
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 . tests/checks.sh
 work=$(mktemp -d)
-export PORT=$((20000 + $$ % 10000 * 2)) CPUS=8
+export PORT=$((20000 + $$ % 10000 * 2)) CPUS=64
 trap 'tests/slurm/slurm-up.sh down "$work/slurm"; rm -rf "$work"' EXIT
 # What an mpiexec inside a batch job may need on a small machine; srun needs none of it.
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_mpi_yield_when_idle=1
@@ -33,6 +33,9 @@ check "a one-node Slurm comes up" tests/slurm/slurm-up.sh up "$work/slurm"
 [ "$checks_failed" = 0 ] || finish
 export SLURM_CONF=$work/slurm/slurm.conf
 
+. tests/slurm/interrupted.sh # takes the time that Slurm's clock takes, mostly asleep, beside what follows
+begin_interrupted "${1:-}"
+
 check "the same fit outside Slurm, on one process" env -u SLURM_CONF target/openmpi/release/fitjob run tests/small.toml --out "$work/alone"
 wanted=$(digest "$work/alone")
 for kind in openmpi mpich; do
@@ -50,4 +53,5 @@ for kind in openmpi mpich; do
 done
 check "threads only: one task with 2 cores" batch threads FITJOB=target/serial/release/fitjob -- -n 1 -c 2 "${job[@]}"
 check "threads only: and gives the same bits" same "$(digest "$work/threads")" "$wanted"
+end_interrupted
 finish

@@ -123,7 +123,8 @@ impl Run {
             }
         }
         let due = self.explorer.updates >= self.settings.update() as i64 || self.explorer.calls >= self.settings.like_new_bound();
-        if due && self.trainer.is_idle() {
+        // With few live points a batch alone makes a bound due: without a filled shell in between, nothing could ever end the exploration.
+        if due && self.trainer.is_idle() && self.newest_is_filled() {
             (self.explorer.updates, self.explorer.calls) = (0, 0);
             self.launch(mail);
         }
@@ -137,9 +138,14 @@ impl Run {
         self.ledger.shells.iter_mut().for_each(Shell::forget_blocks);
     }
 
+    /// The newest shell has just taken the live points out of the others: it must be filled before it can tell.
+    fn newest_is_filled(&self) -> bool {
+        let newest = self.ledger.newest();
+        newest == 0 || 4 * self.ledger.shells[newest].members.len() >= self.settings.live()
+    }
+
     fn reason_to_stop(&self) -> Option<&'static str> {
-        // The newest shell has just taken the live points out of the others: it must be filled before it can tell.
-        if self.ledger.newest() == 0 || 4 * self.ledger.shells[self.ledger.newest()].members.len() < self.settings.live() {
+        if self.ledger.newest() == 0 || !self.newest_is_filled() {
             return None;
         }
         let live = self.live();
