@@ -114,7 +114,7 @@ fn answer(problem: &Problem, toolbox: &mut dyn Toolbox, shared: &[Shared], task:
             toolbox.compute(*kind, &needed, input).map(Value::Bytes)
         }
     };
-    Answer { id: task.id, outcome, seconds: 0.0 }
+    Answer { id: task.id, outcome, derived: Vec::new(), seconds: 0.0 }
 }
 
 /// User CPU time of this process.

@@ -195,7 +195,7 @@ impl Driver {
             Err(EvalError::Reject(why)) => Err(why.clone()),
             _ => return None,
         };
-        Some(Evaluation { id: answer.id, u: u.clone(), outcome, seconds: answer.seconds })
+        Some(Evaluation { id: answer.id, u: u.clone(), outcome, derived: answer.derived.clone(), seconds: answer.seconds })
     }
 
     fn outstanding(&self) -> usize {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn answer(lane: u32, seq: u64) -> Answer {
-        Answer { id: TaskId { lane, seq }, outcome: Ok(Value::LogLike(0.0)), seconds: 0.0 }
+        Answer { id: TaskId { lane, seq }, outcome: Ok(Value::LogLike(0.0)), derived: vec![], seconds: 0.0 }
     }
 
     fn told(driver: &mut Driver) -> Vec<(u32, u64)> {
@@ -251,7 +251,7 @@ mod tests {
         driver.retired = vec![1, 2];
         let keys = |driver: &mut Driver| driver.under_way().shared.iter().map(|s| s.key).collect::<Vec<_>>();
         assert_eq!(keys(&mut driver), [2, 3]);
-        driver.arrived(Answer { id: TaskId { lane: 1, seq: 0 }, outcome: Ok(Value::Bytes(vec![])), seconds: 0.0 });
+        driver.arrived(Answer { id: TaskId { lane: 1, seq: 0 }, outcome: Ok(Value::Bytes(vec![])), derived: vec![], seconds: 0.0 });
         assert_eq!(keys(&mut driver), [3]);
     }
 }

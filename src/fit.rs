@@ -69,13 +69,25 @@ pub struct Fit {
 #[error("the sampler's posterior is no usable sample: {0} (a defect of the engine, not of the job: please report it)")]
 pub struct FitError(pub String);
 
+/// Quantities that the model computed beside log L.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extra {
+    pub names: Vec<String>,
+    /// n x names, row-major, in the order of the samples.
+    pub values: Vec<f64>,
+}
+
 impl Fit {
-    /// Turns the engine's sample of the unit cube into physical values. Errors when arrays disagree in length or no
-    /// sample has any weight.
-    pub fn new(posterior: Posterior, space: &Space) -> Result<Fit, FitError> {
+    /// Turns the engine's sample of the unit cube into physical values; `extra` stands after the job's own derived quantities.
+    /// Errors when arrays disagree in length or no sample has any weight.
+    pub fn new(posterior: Posterior, space: &Space, extra: &Extra) -> Result<Fit, FitError> {
         let n = check(&posterior, space.free().len())?;
         let names = space.names().to_vec();
-        let derived_names = space.derived_names().to_vec();
+        let (own, given) = (space.derived_names().len(), extra.names.len());
+        if extra.values.len() != n * given {
+            return Err(FitError(format!("{} values of {given} quantities for {n} samples", extra.values.len())));
+        }
+        let derived_names = [space.derived_names(), &extra.names].concat();
         let mut theta = vec![0.0; n * names.len()];
         let mut derived = vec![0.0; n * derived_names.len()];
         let mut log_prior = Vec::with_capacity(n);
@@ -83,7 +95,9 @@ impl Fit {
             let u = row(&posterior.u, i, posterior.n_dim);
             let physical = &mut theta[i * names.len()..(i + 1) * names.len()];
             space.transform(u, physical);
-            space.derived(physical, &mut derived[i * derived_names.len()..(i + 1) * derived_names.len()]);
+            let (by_job, by_model) = derived[i * (own + given)..(i + 1) * (own + given)].split_at_mut(own);
+            space.derived(physical, by_job);
+            by_model.copy_from_slice(row(&extra.values, i, given));
             log_prior.push(space.log_prior(physical));
         }
         let mut fit = Fit {

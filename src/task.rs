@@ -62,6 +62,8 @@ pub enum Value {
 pub struct Answer {
     pub id: TaskId,
     pub outcome: Result<Value, EvalError>,
+    /// Quantities that the model computes beside log L; empty where there are none.
+    pub derived: Vec<f64>,
     /// Wall seconds the task took where it ran.
     pub seconds: f32,
 }
@@ -74,6 +76,8 @@ pub struct Evaluation {
     pub u: Vec<f64>,
     /// The value, or why the point was rejected.
     pub outcome: Result<f64, String>,
+    /// Quantities that a model computes beside log L; empty where it computes none.
+    pub derived: Vec<f64>,
     pub seconds: f32,
 }
 

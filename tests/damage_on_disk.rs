@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn call(seq: u64) -> Evaluation {
     let outcome = if seq % 5 == 4 { Err(format!("no steady state at {seq}")) } else { Ok(-0.1 * seq as f64) };
-    Evaluation { id: TaskId { lane: 0, seq }, u: vec![0.25, seq as f64 / 1e3], outcome, seconds: 0.5 }
+    Evaluation { id: TaskId { lane: 0, seq }, u: vec![0.25, seq as f64 / 1e3], outcome, derived: vec![], seconds: 0.5 }
 }
 
 fn calls(range: std::ops::Range<u64>) -> Vec<Evaluation> {
@@ -161,9 +161,21 @@ fn a_file_of_a_newer_format_is_refused_and_not_passed_over() {
     bytes[8] = 2;
     let crc = crc32fast::hash(&bytes[..36]).to_le_bytes();
     bytes[36..40].copy_from_slice(&crc);
-    fs::write(folder.path().join("000001.journal"), bytes).unwrap();
+    fs::write(folder.path().join("000001.journal"), &bytes).unwrap();
     let error = peek(folder.path()).unwrap_err();
     assert!(error.what.contains("format version 2") && error.help.unwrap().contains("newer"), "{}", error.what);
+    // A record of a kind, or with a status, that version 1 does not have.
+    for field in [8, 9] {
+        let mut bytes = journal::header(head).to_vec();
+        let at = bytes.len();
+        journal::encode(&mut bytes, head, at as u64, &call(0));
+        bytes[at + field] = 2;
+        let covered = [&JOB[..], &1u64.to_le_bytes(), &(at as u64).to_le_bytes(), &bytes[at..at + 4], &bytes[at + 8..]].concat();
+        bytes[at + 4..at + 8].copy_from_slice(&crc32fast::hash(&covered).to_le_bytes());
+        fs::write(folder.path().join("000001.journal"), &bytes).unwrap();
+        let error = peek(folder.path()).unwrap_err();
+        assert!(error.what.contains("a record of a kind") && error.what.contains("at byte 40"), "{}", error.what);
+    }
 }
 
 /// Waits for what the vault's thread notices within its second.

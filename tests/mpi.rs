@@ -1,8 +1,11 @@
 //! The program under a real mpiexec of the library it was built with, and under the wrong one.
 #![cfg(feature = "mpi")]
 
+use fitjob::exec::{self, Site};
+use fitjob::job;
 use fitjob::launch::mismatch::{EXIT_CODE, Library};
-use fitjob::world::{World, library};
+use fitjob::task::{Task, TaskId, Work};
+use fitjob::world::{Role, World, library};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -123,6 +126,121 @@ fn a_killed_rank_ends_the_others() {
     assert!(!status.success(), "mpiexec hides the loss");
 }
 
+#[test]
+fn a_stopped_rank_is_noticed_by_its_silence_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("fit.toml"), CURVE.replace("ms = 1", "ms = 200") + "\n[run]\nsilence_limit_s = 3\n").unwrap();
+    let mpiexec = mpiexec(library()).expect("the mpiexec of the library this was built with");
+    for root in [false, true] {
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut job = launch(mpiexec, 3, folder.path(), &["run", "--force"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let victim = *ranks_of(&job, 3).iter().find(|pid| (rank_of(**pid) == 0) == root).unwrap();
+        wait_until_it_runs(folder.path(), "log");
+        // SAFETY: plain system calls; the process is a descendant of this test.
+        assert_eq!(unsafe { libc::kill(victim, libc::SIGSTOP) }, 0);
+        let status = ends_within(&mut job, Duration::from_secs(60));
+        let text = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(!status.success() && text.contains("has heard nothing for 3 s from rank "), "{text}");
+        assert!(text.contains("from rank 0 on host") == root && text.contains("silence_limit_s"), "{text}");
+    }
+}
+
+#[test]
+fn calls_that_hang_are_given_up_on_every_rank() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = CURVE.replace("ms = 1", "ms = 1\nhang = 0.002") + "\n[run]\ncall_limit_s = 0.3\non_error = \"reject\"\n";
+    std::fs::write(folder.path().join("fit.toml"), job).unwrap();
+    for dispatch in ["run.dispatch=\"static\"", "run.dispatch=\"dynamic\""] {
+        let output = run(3, folder.path(), &["run", "--force", "--set", dispatch]);
+        assert!(output.status.success() && text(&output).contains("over [run] call_limit_s"), "{}", text(&output));
+    }
+    let output = run(3, folder.path(), &["run", "--force", "--set", "run.on_error=\"abort\""]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("the model failed at a = ") && text.contains("no value within 0.3 s"), "{text}");
+}
+
+/// Not a test by itself: the ranks of the tests below, whose root waits for a signal while calls of an hour are under way.
+#[test]
+#[ignore = "started by a_signal_to_any_rank_ends_the_work_of_all_at_once"]
+fn ranks_that_wait_for_a_signal() {
+    let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
+    fitjob::stop::listen();
+    let source = job::Source::read("hour.toml".as_ref(), vec![]).unwrap();
+    let job = job::resolve(&job::load(source).unwrap()).unwrap();
+    let site = Site {
+        space: job.space.clone(),
+        model: job.model.clone(),
+        toolbox: fitjob::sampler::toolbox,
+        on_error: job.run.on_error,
+        call_limit: None,
+        silence_limit: Duration::from_secs(60),
+    };
+    match world.enter() {
+        Role::Worker(worker) => exec::serve(&worker, &site, 1).unwrap(),
+        Role::Root(root) => {
+            let mut evaluator = exec::evaluator(&root, &site, 1, job.run.dispatch);
+            let task = |seq| Task { id: TaskId { lane: 0, seq }, work: Work::LogLike(vec![0.1, 0.2]) };
+            evaluator.submit((0..20).map(task).collect()).unwrap();
+            eprintln!("waiting");
+            while fitjob::stop::signalled().is_none() {
+                evaluator.collect().unwrap();
+            }
+        }
+    }
+    world.agree(Ok::<(), String>(())).unwrap();
+    let signal = fitjob::stop::signalled().filter(|_| world.is_root());
+    drop(world);
+    signal.into_iter().for_each(|signal| eprintln!("left with signal {signal}"));
+    std::process::exit(75);
+}
+
+#[test]
+fn a_signal_to_any_rank_ends_the_work_of_all_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hour.toml"), CURVE.replace("ms = 1", "ms = 3.6e6")).unwrap();
+    let mpiexec = mpiexec(library()).expect("the mpiexec of the library this was built with");
+    for (ranks, to) in [(1, Some(0)), (3, Some(0)), (3, Some(2)), (3, None)] {
+        let mut command = Command::new(mpiexec);
+        command.args(["-n", &ranks.to_string()]).arg(std::env::current_exe().unwrap()).current_dir(folder.path());
+        command.args(["--ignored", "--exact", "ranks_that_wait_for_a_signal", "--nocapture"]).envs(ROOT);
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let mut job = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+        let all = processes_of(&job, ranks, &std::env::current_exe().unwrap());
+        until("the root waits", || log().contains("waiting"));
+        let pid = to.map_or(job.id() as i32, |to| *all.iter().find(|pid| rank_of(**pid) == to).unwrap());
+        std::thread::sleep(Duration::from_millis(500)); // calls are under way
+        let start = Instant::now();
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGUSR1) }, 0);
+        let status = ends_within(&mut job, Duration::from_secs(60));
+        assert!(log().contains(&format!("left with signal {}", libc::SIGUSR1)), "{}", log());
+        assert_eq!(status.code(), Some(75), "{ranks} ranks, signal to {to:?}: {}", log());
+        eprintln!("{ranks} ranks, signal to {to:?}: all have left after {:?}", start.elapsed());
+    }
+}
+
+/// The rank that the launcher gave a process.
+fn rank_of(pid: i32) -> usize {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let words = environment.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok());
+    let rank = |word: &str| ["OMPI_COMM_WORLD_RANK=", "PMI_RANK="].iter().find_map(|key| word.strip_prefix(key)?.parse().ok());
+    words.filter_map(rank).next().expect("a launcher tells ranks")
+}
+
+fn wait_until_it_runs(folder: &Path, log: &str) {
+    until("the run goes on", || std::fs::read_to_string(folder.join(log)).is_ok_and(|text| text.contains("log Z")));
+}
+
+fn until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Not a test by itself: the ranks of the test below.
 #[test]
 #[ignore = "started by a_panic_outside_of_tasks_ends_all_ranks_and_names_the_rank"]
@@ -149,10 +267,14 @@ fn a_panic_outside_of_tasks_ends_all_ranks_and_names_the_rank() {
 
 /// Process numbers of the ranks, once all are there: descendants of mpiexec that run this program.
 fn ranks_of(job: &Child, ranks: usize) -> Vec<i32> {
+    processes_of(job, ranks, Path::new(env!("CARGO_BIN_EXE_fitjob")))
+}
+
+fn processes_of(job: &Child, ranks: usize, program: &Path) -> Vec<i32> {
     let start = Instant::now();
     loop {
         let mut found = descendants(job.id() as i32);
-        found.retain(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(env!("CARGO_BIN_EXE_fitjob"))));
+        found.retain(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program));
         if found.len() == ranks {
             return found;
         }

@@ -3,11 +3,11 @@
 mod common;
 
 use fitjob::expr::Expr;
-use fitjob::fit::{self, Fit};
-use fitjob::output::{Log, Opening, OutputError, RunDir, RunFacts, RunState, Summary, overview, report, write_result};
+use fitjob::fit::{self, Extra, Fit};
+use fitjob::output::{Log, Opening, OutputError, RunDir, RunFacts, RunState, Summary, overview, report, stopped, write_result};
 use fitjob::prior::{Law, Parameter, Prior, Role, Space};
 use fitjob::random::{Purpose, stream, uniform};
-use fitjob::sampler::Posterior;
+use fitjob::sampler::{Posterior, Progress};
 use fitjob::world::{self, Root, World};
 use std::fs;
 use std::io::Write;
@@ -52,7 +52,7 @@ fn posterior() -> Posterior {
 }
 
 fn fit() -> Fit {
-    Fit::new(posterior(), &space()).unwrap()
+    Fit::new(posterior(), &space(), &Extra::default()).unwrap()
 }
 
 fn facts() -> RunFacts {
@@ -151,7 +151,7 @@ fn a_derived_quantity_without_a_value_is_told_and_spoils_nothing_else() {
     // Where log L is highest, so that it has weight.
     let best = fit().best;
     at_zero.u[2 * best] = f64::NAN;
-    let fit = Fit::new(at_zero, &space()).unwrap();
+    let fit = Fit::new(at_zero, &space(), &Extra::default()).unwrap();
     assert!(fit.warnings.iter().any(|w| w.starts_with("`product` is not a number for 0.")), "{:?}", fit.warnings);
     let summary = Summary::new(&fit, &facts());
     let product = summary.parameters.last().unwrap().1;
@@ -163,12 +163,12 @@ fn a_derived_quantity_without_a_value_is_told_and_spoils_nothing_else() {
 fn a_sample_whose_weights_do_not_sum_to_one_is_no_fit() {
     let mut bad = posterior();
     bad.log_weight[0] = 1.0;
-    let message = Fit::new(bad, &space()).unwrap_err().to_string();
+    let message = Fit::new(bad, &space(), &Extra::default()).unwrap_err().to_string();
     assert!(message.contains("sum to"), "{message}");
     let mut short = posterior();
     short.u.pop();
-    assert!(Fit::new(short, &space()).is_err());
-    assert!(Fit::new(Posterior { n_dim: 2, ..Posterior::default() }, &space()).is_err());
+    assert!(Fit::new(short, &space(), &Extra::default()).is_err());
+    assert!(Fit::new(Posterior { n_dim: 2, ..Posterior::default() }, &space(), &Extra::default()).is_err());
 }
 
 #[test]
@@ -325,6 +325,17 @@ fn the_report_says_in_plain_words_what_came_out_and_where_the_time_went() {
     ] {
         assert!(text.contains(part), "no \"{part}\" in\n{text}");
     }
+}
+
+#[test]
+fn a_run_that_stopped_says_where_it_stands_and_how_to_go_on() {
+    let standing = Progress { phase: "exploring".into(), n_like: 12_345, log_z: -4.25, log_z_err: 0.5, ..Progress::default() };
+    let text = stopped("SIGTERM", &standing, Path::new("a.run"), "fitjob run a.toml --resume");
+    assert_eq!(
+        text,
+        "stopped: SIGTERM\n  exploring  log Z -4.25 ± 0.50  12 345 calls\n  \
+         nothing is lost: a.run/checkpoint holds every finished call\nto go on: fitjob run a.toml --resume\n"
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 /// `fitjob run` of a fit that takes a day, with a library loaded before all others.
 fn slow_run(place: &Path, dir: &Path, preload: &str) -> Child {
     let job = place.join("slow.toml");
-    common::write(&job, "[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[model.delay]\nms = 1000\n");
+    common::write(&job, "[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[model.delay]\nms = 1000\n[run]\ncheckpoint_s = 1\n");
     let mut command = common::fitjob();
     command.arg(&job).arg("--ncores=1").arg("--out").arg(dir).stderr(Stdio::null()).env("LD_PRELOAD", preload);
     let child = command.spawn().unwrap();
@@ -294,6 +294,23 @@ fn a_directory_removed_while_running_comes_back_with_job_log_table_and_lock() {
     assert_eq!(names(&dir), ["job.toml", "lock", "log.jsonl", "rejected.csv"]);
     assert!(open(&dir, Opening::Auto).unwrap_err().what.contains("in use by"));
     run.still_ours().unwrap();
+}
+
+#[test]
+fn the_directory_of_a_running_job_comes_back_with_its_checkpoint_and_can_be_resumed() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("run");
+    let mut running = slow_run(place.path(), &dir, "");
+    fs::remove_dir_all(&dir).unwrap();
+    for file in ["job.toml", "lock", "log.jsonl", "checkpoint"] {
+        wait_until(&format!("{file} is there again"), || dir.join(file).exists());
+    }
+    let told = quick_run(place.path(), &dir).arg("--resume").output().unwrap();
+    assert!(common::text(&told.stderr).contains("is in use by"), "{}", common::text(&told.stderr));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(matches!(open(&dir, Opening::Resume).unwrap().1, RunState::Unfinished { .. }));
+    assert!(fs::read_to_string(dir.join("log.jsonl")).unwrap().starts_with("{\"record\":\"start\""), "what was in it, too");
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Doorway {
             _ => Opening::New,
         };
         let (dir, _) = RunDir::open(root, &place(args, job), opening).map_err(|e| e.report())?;
-        let disk = Box::new(Disk::new(&dir.checkpoint()));
+        let disk = Box::new(Disk::new(dir.checkpoint()));
         let (vault, recovered) = Vault::open(root, disk, identity.hash(), job.run.journal).map_err(|e| e.report())?;
         Ok(Doorway { dir, vault, recovered })
     }
@@ -74,14 +74,7 @@ impl Doorway {
     }
 
     /// Takes the run directory into use: the job, the log, and for a new run a first checkpoint. `warnings` are of the launch.
-    pub fn enter(
-        self,
-        root: &Root,
-        package: &Package,
-        job: &Job,
-        start: Start,
-        saved: Option<Saved>,
-    ) -> Result<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>), String> {
+    pub fn enter(self, root: &Root, package: &Package, job: &Job, start: Start, saved: Option<Saved>) -> Result<Opened, String> {
         let Doorway { dir, vault, .. } = self;
         let mut facts = RunFacts {
             job: package.source.name.clone(),
@@ -112,7 +105,10 @@ impl Doorway {
                     notes,
                 };
                 say_resumed(&resumed, number, &snapshot.about.identity.raised(keeper.identity()));
-                keeper.take_up(snapshot.about, evaluations);
+                let mut about = snapshot.about;
+                // Lives that were killed before their next checkpoint are known to the log alone.
+                about.totals.resumes = about.totals.resumes.max(RunDir::tail(dir.path()).resumes) + 1;
+                keeper.take_up(about, snapshot.computed, evaluations);
                 state = snapshot.state;
                 facts.resumes = keeper.totals().resumes;
                 log.resume(&facts, &resumed);
@@ -124,6 +120,7 @@ impl Doorway {
             }
         }
         let mut progress = Progress::new(root, Style::Auto, Some(log));
+        progress.resumed_at(keeper.totals().calls);
         facts.warnings.extend(start.warnings);
         facts.warnings.iter().for_each(|warning| progress.warn(warning));
         let desk = Desk {
@@ -140,6 +137,9 @@ impl Doorway {
         Ok((desk, keeper, state))
     }
 }
+
+/// What the root has at hand when the fit begins; the last is the state that it is taken up from.
+pub type Opened = (Desk, Keeper, Option<(Vec<u8>, UnderWay)>);
 
 /// What the launch decided.
 pub struct Start {
@@ -219,15 +219,19 @@ impl Desk {
             timed_out: stats.timed_out,
             ..self.facts
         };
-        let summary = self.dir.finish(root, fit, &facts).inspect_err(|_| {
-            // No room for the files is no reason to lose the figures too.
-            output::print(root, &output::overview(&Summary::new(fit, &facts)));
-        })?;
-        if let Some(mut log) = log {
-            log.end(&summary, &effort.reason);
+        let (finished, mut log) = (self.dir.finish(root, fit, &facts), log);
+        match &finished {
+            Ok(summary) => {
+                log.iter_mut().for_each(|log| log.end(summary, &effort.reason));
+                output::print(root, &output::report(summary, self.dir.path()));
+            }
+            Err(error) => {
+                log.iter_mut().for_each(|log| log.failed(&error.to_string()));
+                // No room for the files is no reason to lose the figures too.
+                output::print(root, &output::overview(&Summary::new(fit, &facts)));
+            }
         }
-        output::print(root, &output::report(&summary, self.dir.path()));
-        Ok(())
+        finished.map(drop)
     }
 
     /// The run stopped in good order before its end.
@@ -254,9 +258,7 @@ impl Desk {
         let example = self.first_rejection.as_ref().map_or(String::new(), |first| format!("for example {first}; "));
         (rejected > 0).then(|| {
             let (rejected, calls) = (text::count(rejected), text::count(calls));
-            format!(
-                "{rejected} of {calls} calls gave no usable log-likelihood and count as impossible ({example}all of them in rejected.csv)"
-            )
+            format!("{rejected} of {calls} calls gave no usable log-likelihood and count as impossible ({example}more in rejected.csv)")
         })
     }
 }

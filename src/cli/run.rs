@@ -1,11 +1,10 @@
 //! `fitjob run`: from job file to run directory, on all ranks.
 
-use super::desk::{Desk, Doorway, Start};
+use super::desk::{Desk, Doorway, Opened, Start};
 use super::{RunArgs, exit};
-use crate::driver::UnderWay;
 use crate::job::{self, Job, JobError, Package};
 use crate::launch::{cores, seats};
-use crate::session::{self, Effort, Identity, Keeper, Lead, Outcome};
+use crate::session::{self, Effort, Identity, Lead, Outcome};
 use crate::stop;
 use crate::world::{Disagreement, Role, Root, World};
 use std::fmt::Display;
@@ -75,11 +74,8 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
     Ok(if done { exit::DONE } else { exit::STOPPED })
 }
 
-/// What the root has at hand when the fit begins; nothing on other ranks.
-type Opened = Option<(Desk, Keeper, Option<(Vec<u8>, UnderWay)>)>;
-
 /// The run directory: opened and locked, compared with the job, taken into use. All ranks go through this together.
-fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, start: Start) -> Result<Opened, Stop> {
+fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, start: Start) -> Result<Option<Opened>, Stop> {
     let doorway = match world.enter() {
         Role::Root(root) => Doorway::open(&root, args, job, &start.identity).map(Some),
         Role::Worker(_) => Ok(None),

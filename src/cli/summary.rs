@@ -1,11 +1,11 @@
 //! `fitjob summary DIR`: the result of a run, or where it stands (or stood when it died) by its last checkpoint.
 
 use super::exit;
-use crate::fit::Fit;
+use crate::fit::{Extra, Fit};
 use crate::job::{self, Job, Source};
 use crate::output::{RunDir, RunFacts, RunState, Summary, overview, print, text};
 use crate::sampler::{self, Progress};
-use crate::session::{About, Saved};
+use crate::session::{About, Computed, Saved};
 use crate::world::{Role, World};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn unfinished(dir: &Path) -> Option<String> {
     let _ = writeln!(out, "checkpoint {}: {calls} calls, {since} more in the journal since", saved.number);
     out.extend(saved.notes.iter().map(|note| format!("note: {note}\n")));
     out += "\n";
-    let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, state).ok());
+    let estimate = saved.snapshot.state.as_ref().and_then(|(state, _)| estimate(dir, about, saved.snapshot.computed.as_ref(), state).ok());
     out += &estimate.unwrap_or_else(|| standing(&about.progress));
     Some(out)
 }
@@ -66,11 +66,12 @@ fn whereabouts(dir: &Path) -> String {
 }
 
 /// The posterior by the checkpoint, as if the run had ended there.
-fn estimate(dir: &Path, about: &About, state: &[u8]) -> Result<String, String> {
+fn estimate(dir: &Path, about: &About, computed: Option<&Computed>, state: &[u8]) -> Result<String, String> {
     let job = read_job(dir)?;
     let sampler = sampler::restore(&about.method, state).map_err(|e| e.to_string())?;
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
-    let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
+    let extra = computed.map_or(Extra::default(), |computed| computed.of(&posterior));
+    let fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
     let facts = RunFacts {
         job: dir.display().to_string(),
         job_digest: job.digest,

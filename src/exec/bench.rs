@@ -1,15 +1,15 @@
 //! One thread's workbench: the model bound once, the sampler's tools made once.
 
 use super::{OnError, Site};
-use crate::model::Density;
+use crate::model::{Density, Evaluated};
 use crate::task::{EvalError, Shared, Toolbox};
 use crate::world::panics::guarded;
 
 /// What came of one point.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Verdict {
-    /// A number, or -infinity.
-    Value(f64),
+    /// A number, or -infinity, and the quantities that the model computes beside it.
+    Value(f64, Vec<f64>),
     /// The model says the point is impossible, and why.
     Rejected(String),
     /// NaN where the job says that it counts as impossible.
@@ -27,43 +27,64 @@ pub enum Verdict {
 pub struct Bench<'s> {
     site: &'s Site,
     density: Option<Box<dyn Density + 's>>,
-    theta: Vec<f64>,
+    /// Parameter values of the points at hand, n x names.
+    thetas: Vec<f64>,
+    results: Vec<Result<Evaluated, EvalError>>,
     toolbox: Option<Box<dyn Toolbox>>,
 }
 
 impl<'s> Bench<'s> {
     pub fn new(site: &'s Site) -> Bench<'s> {
-        Bench { site, density: None, theta: vec![0.0; site.space.names().len()], toolbox: None }
+        Bench { site, density: None, thetas: Vec::new(), results: Vec::new(), toolbox: None }
     }
 
-    /// Evaluates the point `u` of the unit cube; panics of prior and model included.
-    pub fn log_like(&mut self, u: &[f64]) -> Verdict {
-        match guarded(|| self.evaluate(u)) {
-            Ok(Ok(value)) => self.judge(value),
-            Ok(Err(EvalError::Reject(why))) => Verdict::Rejected(why),
-            Ok(Err(EvalError::Failed(why))) => self.failed(&why),
-            Ok(Err(EvalError::Fatal(why))) => Verdict::Fatal(why),
+    /// Evaluates points of the unit cube in one call of the model; panics of prior and model included.
+    pub fn log_likes(&mut self, points: &[&[f64]]) -> Vec<Verdict> {
+        match guarded(|| self.evaluate(points)) {
+            Ok(Ok(())) if self.results.len() == points.len() => {
+                let results = std::mem::take(&mut self.results);
+                results.into_iter().map(|result| self.judge(result)).collect()
+            }
+            Ok(Ok(())) => {
+                let n = (points.len(), self.results.len());
+                let cause = format!("the model was given {} points and answered {}", n.0, n.1);
+                vec![Verdict::Fatal(cause); points.len()]
+            }
+            Ok(Err(error)) => vec![self.judge(Err(error)); points.len()],
             Err(panic) => {
                 self.density = None;
-                self.failed(&panic)
+                match points {
+                    [_] => vec![self.failed(&panic)],
+                    // Which of them it was shows when each is alone.
+                    _ => points.iter().flat_map(|point| self.log_likes(&[point])).collect(),
+                }
             }
         }
     }
 
-    fn evaluate(&mut self, u: &[f64]) -> Result<f64, EvalError> {
+    fn evaluate(&mut self, points: &[&[f64]]) -> Result<(), EvalError> {
+        let names = self.site.space.names();
         let density = match &mut self.density {
             Some(density) => density,
-            none => none.insert(self.site.model.bind(self.site.space.names())?),
+            none => none.insert(self.site.model.bind(names)?),
         };
-        self.site.space.transform(u, &mut self.theta);
-        density.log_like(&self.theta)
+        self.thetas.resize(points.len() * names.len(), 0.0);
+        for (u, theta) in points.iter().zip(self.thetas.chunks_exact_mut(names.len())) {
+            self.site.space.transform(u, theta);
+        }
+        self.results.clear();
+        density.evaluate(&self.thetas, names.len(), &mut self.results);
+        Ok(())
     }
 
-    fn judge(&self, value: f64) -> Verdict {
-        let (what, rejected) = match value {
-            v if v.is_nan() => ("NaN", Verdict::Nan),
-            f64::INFINITY => ("+infinity", Verdict::PlusInfinity),
-            v => return Verdict::Value(v),
+    fn judge(&self, result: Result<Evaluated, EvalError>) -> Verdict {
+        let (what, rejected) = match result {
+            Err(EvalError::Reject(why)) => return Verdict::Rejected(why),
+            Err(EvalError::Failed(why)) => return self.failed(&why),
+            Err(EvalError::Fatal(why)) => return Verdict::Fatal(why),
+            Ok(Evaluated { log_like, .. }) if log_like.is_nan() => ("NaN", Verdict::Nan),
+            Ok(Evaluated { log_like: f64::INFINITY, .. }) => ("+infinity", Verdict::PlusInfinity),
+            Ok(Evaluated { log_like, derived }) => return Verdict::Value(log_like, derived),
         };
         match self.site.on_error {
             OnError::Reject => rejected,

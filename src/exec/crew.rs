@@ -33,6 +33,7 @@ const ROUNDS: usize = 2;
 pub struct Crew<'r> {
     link: &'r dyn Link,
     dim: usize,
+    answer_len: usize,
     desk: Desk<'r>,
     patience: Patience,
     pulse: Pulse,
@@ -72,6 +73,7 @@ impl<'r> Crew<'r> {
         Crew {
             link,
             dim: site.space.n_free(),
+            answer_len: wire::answer_len(site.model.derived().len()),
             desk: Desk::new(site, threads, bell.clone()),
             patience: Patience::new(bell),
             pulse: Pulse::new(link, site.silence_limit),
@@ -212,7 +214,7 @@ impl<'r> Crew<'r> {
         let counts: Vec<usize> = (0..ranks).map(|rank| if rank == 0 { 0 } else { len }).collect();
         round.scatter = Some(self.link.scatter(data, &counts));
         if !stop {
-            let counts: Vec<usize> = (0..ranks).map(|r| if r == 0 { 0 } else { round.shares.of(r).len() * wire::ANSWER }).collect();
+            let counts: Vec<usize> = (0..ranks).map(|r| if r == 0 { 0 } else { round.shares.of(r).len() * self.answer_len }).collect();
             round.gather = Some(self.link.gather(&counts));
         }
         self.capacity = next_capacity;

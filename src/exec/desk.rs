@@ -14,7 +14,7 @@ const INLINE_ALONE: f64 = 20e-3;
 /// After a call (of a block, when timed together) that took longer than this many seconds none is trusted to be short again:
 /// the main thread must not be lost in one.
 const TRUSTED: f64 = 1.0;
-/// Points timed together on the main thread.
+/// Points timed together on the main thread, where the model does not want more.
 const BLOCK: usize = 16;
 
 pub struct Desk<'s> {
@@ -23,6 +23,8 @@ pub struct Desk<'s> {
     staff: Staff,
     /// A call that has a limit is never made here: the main thread could not be given up.
     has_limit: bool,
+    /// Points given to the model together, and timed together, on the main thread.
+    block: usize,
     inline: Vec<Done>,
     /// Work that is with the threads.
     with_hands: usize,
@@ -51,6 +53,7 @@ impl<'s> Desk<'s> {
             hands: Hands::new(site, staff, bell),
             staff,
             has_limit: site.call_limit.is_some(),
+            block: BLOCK.max(site.model.batch()),
             inline: Vec::new(),
             with_hands: 0,
             per_point: f64::INFINITY,
@@ -75,7 +78,7 @@ impl<'s> Desk<'s> {
         let (mut ticket, mut spent) = (first_ticket, 0.0);
         let allowed = self.allowed();
         while points.len() > 0 && spent + self.per_point * points.len() as f64 <= allowed {
-            let n = points.len().min(BLOCK);
+            let n = points.len().min(self.block);
             spent += self.block(&mut ticket, points.by_ref().take(n));
         }
         if points.len() > 0 {
@@ -97,8 +100,8 @@ impl<'s> Desk<'s> {
     /// Cheap points are timed together: the clock costs as much as they do. Gives the seconds taken.
     fn block<'p>(&mut self, ticket: &mut u64, points: impl Iterator<Item = &'p [f64]>) -> f64 {
         let (start, first) = (Instant::now(), self.inline.len());
-        for u in points {
-            let verdict = self.bench.log_like(u);
+        let points: Vec<&[f64]> = points.collect();
+        for verdict in self.bench.log_likes(&points) {
             self.inline.push(Done::Point { ticket: *ticket, verdict, seconds: 0.0, cpu: 0.0 });
             *ticket += 1;
         }

@@ -48,6 +48,15 @@ pub enum Staff {
     Many { points: usize, nice: i32 },
 }
 
+impl Staff {
+    fn point_threads(self) -> usize {
+        match self {
+            Staff::One => 1,
+            Staff::Many { points, .. } => points.max(1),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     points: VecDeque<Point>,
@@ -69,6 +78,8 @@ struct Room {
     bell: Bell,
     staff: Staff,
     call_limit: Option<Duration>,
+    /// Points that the model likes to get together.
+    batch: usize,
 }
 
 impl Room {
@@ -84,9 +95,14 @@ impl Queue {
             Staff::One => (HANDFUL_ALONE, 1024),
             Staff::Many { .. } => (HANDFUL, 32),
         };
-        let most = if room.call_limit.is_some() { 1 } else { most };
-        let wanted = self.per_point.map_or(1, |seconds| (worth / seconds.max(1e-9)) as usize).clamp(1, most);
-        self.points.drain(..wanted.min(self.points.len().div_ceil(2))).collect()
+        let share = self.points.len().div_ceil(2);
+        let taken = match (room.call_limit, room.batch) {
+            (Some(_), _) => 1,
+            // How much cheaper points are together is not known before they were.
+            (None, 2..) => room.batch.min(self.points.len().div_ceil(room.staff.point_threads())),
+            (None, _) => self.per_point.map_or(1, |seconds| (worth / seconds.max(1e-9)) as usize).clamp(1, most).min(share),
+        };
+        self.points.drain(..taken).collect()
     }
 
     fn learn(&mut self, done: &[Done]) {
@@ -114,7 +130,8 @@ impl Hands {
     /// `bell` rings when something is done.
     pub fn new(site: &Site, staff: Staff, bell: Bell) -> Hands {
         let (points, computations) = (Condvar::new(), Condvar::new());
-        let room = Room { queue: Mutex::default(), points, computations, bell, staff, call_limit: site.call_limit };
+        let batch = site.model.batch().max(1);
+        let room = Room { queue: Mutex::default(), points, computations, bell, staff, call_limit: site.call_limit, batch };
         Hands { room: Arc::new(room), site: site.clone(), point_threads: 0, compute_threads: 0, started: 0, given_up: 0 }
     }
 
@@ -237,7 +254,7 @@ fn point_thread(room: &Room, site: &Site, number: usize) {
                     queue.calls.insert(number, (Instant::now(), taken[0].ticket));
                 }
                 drop(queue);
-                taken.iter().map(|point| evaluate(&mut bench, site, point)).collect()
+                evaluate(&mut bench, site, &taken)
             }
         };
         queue = room.lock();
@@ -252,15 +269,22 @@ fn point_thread(room: &Room, site: &Site, number: usize) {
     }
 }
 
-/// Evaluates one point and takes the time.
-fn evaluate(bench: &mut Bench, site: &Site, point: &Point) -> Done {
+/// Evaluates points together and takes the time: each is said to have taken its part.
+fn evaluate(bench: &mut Bench, site: &Site, points: &[Point]) -> Vec<Done> {
     let (start, cpu) = (Instant::now(), cpu_seconds());
-    let mut verdict = bench.log_like(&point.u);
+    let mut verdicts = bench.log_likes(&points.iter().map(|point| &point.u[..]).collect::<Vec<_>>());
     let (cpu, elapsed) = ((cpu_seconds() - cpu) as f32, start.elapsed());
     if let Some(limit) = site.call_limit.filter(|limit| elapsed > *limit) {
-        verdict = over_limit(site, limit);
+        verdicts.fill_with(|| over_limit(site, limit));
     }
-    Done::Point { ticket: point.ticket, verdict, seconds: elapsed.as_secs_f32(), cpu }
+    let n = points.len() as f32;
+    let done = |(point, verdict): (&Point, Verdict)| Done::Point {
+        ticket: point.ticket,
+        verdict,
+        seconds: elapsed.as_secs_f32() / n,
+        cpu: cpu / n,
+    };
+    points.iter().zip(verdicts).map(done).collect()
 }
 
 /// What a call is that took longer than the job allows.

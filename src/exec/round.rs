@@ -2,7 +2,7 @@
 
 use super::bench::Verdict;
 use super::handout::Back;
-use super::wire::{self, ANSWER};
+use super::wire;
 use crate::task::TaskId;
 use crate::world::link::Pending;
 use std::collections::HashMap;
@@ -136,7 +136,8 @@ impl Round {
         }
         let Some(gathered) = &self.gathered else { return true };
         let first = self.shares.of(0).end;
-        for (index, numbers) in (first..).zip(gathered.chunks_exact(ANSWER)) {
+        let answer_len = gathered.len() / (self.points.len() - first).max(1);
+        for (index, numbers) in (first..).zip(gathered.chunks_exact(answer_len.max(1))) {
             if self.verdicts[index].is_none() {
                 self.verdicts[index] = wire::read_verdict(numbers, || reasons.remove(&(self.number, index)));
             }

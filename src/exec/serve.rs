@@ -4,7 +4,7 @@ use super::bench::Verdict;
 use super::crew::GRACE;
 use super::desk::Desk;
 use super::hands::{Computation, Done};
-use super::wire::{self, ANSWER, FIRST_CAPACITY, Header, Order, Reason, Report};
+use super::wire::{self, FIRST_CAPACITY, Header, Order, Reason, Report};
 use super::{ExecError, Site};
 use crate::stop;
 use crate::task::{Shared, TaskId, Work};
@@ -22,6 +22,7 @@ pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecErr
     let mut server = Server {
         link: worker.link(),
         dim: site.space.n_free(),
+        answer_len: wire::answer_len(site.model.derived().len()),
         desk: Desk::new(site, threads, bell.clone()),
         patience: Patience::new(bell),
         pulse: Pulse::new(worker.link(), site.silence_limit),
@@ -54,6 +55,7 @@ struct Share {
 struct Server<'w> {
     link: &'w dyn Link,
     dim: usize,
+    answer_len: usize,
     desk: Desk<'w>,
     patience: Patience,
     pulse: Pulse,
@@ -110,7 +112,7 @@ impl Server<'_> {
     fn begin(&mut self, points: &[f64], n: usize) {
         let first_ticket = self.next_ticket;
         self.next_ticket += n as u64;
-        self.share = Share { first_ticket, numbers: vec![0.0; n * ANSWER], answered: vec![false; n], missing: n };
+        self.share = Share { first_ticket, numbers: vec![0.0; n * self.answer_len], answered: vec![false; n], missing: n };
         if !self.halted {
             self.desk.evaluate(first_ticket, points.chunks_exact(self.dim));
         }
@@ -172,7 +174,7 @@ impl Server<'_> {
         }
         self.share.answered[index] = true;
         self.share.missing -= 1;
-        wire::write_verdict(&verdict, seconds, &mut self.share.numbers[index * ANSWER..][..ANSWER]);
+        wire::write_verdict(&verdict, seconds, &mut self.share.numbers[index * self.answer_len..][..self.answer_len]);
         let fatal = matches!(verdict, Verdict::Fatal(_));
         if let Verdict::Rejected(words) | Verdict::Fatal(words) = verdict {
             let reason = Reason { round: self.round, index, fatal, words };

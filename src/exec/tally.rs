@@ -93,9 +93,11 @@ impl<'s> Tally<'s> {
         let mine = &mut stats.ranks[rank];
         mine.calls += 1;
         mine.busy += seconds as f64;
+        let mut derived = Vec::new();
         let outcome = match verdict {
-            Verdict::Value(value) => {
+            Verdict::Value(value, computed) => {
                 stats.minus_infinity += (value == f64::NEG_INFINITY) as u64;
+                derived = computed;
                 Ok(Value::LogLike(value))
             }
             Verdict::Rejected(why) => impossible(&mut stats.rejected, why),
@@ -111,7 +113,7 @@ impl<'s> Tally<'s> {
                 return Ok(None);
             }
         };
-        Ok(Some(Answer { id, outcome, seconds }))
+        Ok(Some(Answer { id, outcome, derived, seconds }))
     }
 
     /// The error that ends the run, with the point's parameter values.
@@ -134,7 +136,7 @@ impl<'s> Tally<'s> {
         mine.computing += seconds as f64;
         let cause = |why: EvalError| format!("a computation of the sampler failed (lane {}, number {}): {why}", id.lane, id.seq);
         match outcome {
-            Ok(bytes) => Ok(Answer { id, outcome: Ok(Value::Bytes(bytes)), seconds }),
+            Ok(bytes) => Ok(Answer { id, outcome: Ok(Value::Bytes(bytes)), derived: Vec::new(), seconds }),
             Err(error) => Err(ExecError { rank, point: Vec::new(), cause: cause(error) }),
         }
     }

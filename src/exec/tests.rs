@@ -205,13 +205,15 @@ fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
 }
 
 #[test]
-fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values() {
+fn a_panic_anywhere_ends_all_ranks_with_the_parameter_values_or_rejects_the_point() {
     for ranks in [1, 2, 5] {
         for delay in [0, 500] {
             for dispatch in [Dispatch::Static, Dispatch::Dynamic] {
-                let site = site(delay, Fault::Panic, OnError::Reject);
-                let text = on_ranks(ranks, 2, &site, dispatch, 20).unwrap_err().to_string();
+                let run = |on_error| on_ranks(ranks, 2, &site(delay, Fault::Panic, on_error), dispatch, 20);
+                let text = run(OnError::Abort).unwrap_err().to_string();
                 assert!(text.contains("the model failed at a = 0.0") && text.contains("no such state"), "{text}");
+                let (answers, stats) = run(OnError::Reject).unwrap();
+                assert!(stats.rejected > 20 && answers.len() == 330, "{stats:?}");
             }
         }
     }
@@ -276,8 +278,10 @@ fn collect_gives_nothing_when_it_has_waited_long_enough() {
     });
 }
 
-/// Of 60 points, some of which hang.
-fn with_hanging_calls(on_error: OnError, evaluate: &dyn Fn(&Site) -> Result<Answers, ExecError>) -> Result<(usize, usize), ExecError> {
+type Way = dyn Fn(&Site) -> Result<Answers, ExecError>;
+
+/// Of 60 points, some of which hang: how many are answered, and how many of them by the limit.
+fn with_hanging_calls(on_error: OnError, evaluate: &Way) -> Result<(usize, usize), ExecError> {
     let site = Site { call_limit: Some(Duration::from_millis(150)), ..site(0, Fault::SleepForLong, on_error) };
     let answers = evaluate(&site)?;
     let reason = Err(EvalError::Reject("no value within 0.15 s".into()));
@@ -304,7 +308,7 @@ fn sixty_on_ranks(site: &Site, dispatch: Dispatch) -> Result<Answers, ExecError>
 #[test]
 fn a_call_over_its_limit_is_rejected_or_ends_the_run_and_its_thread_is_replaced() {
     let small = (0..60).filter(|seq| matches!(point(*seq).work, Work::LogLike(u) if u[0] < 0.1)).count();
-    let ways: [&dyn Fn(&Site) -> Result<Answers, ExecError>; 4] = [
+    let ways: [&Way; 4] = [
         &|site| sixty(&mut Threads::new(site, 1)),
         &|site| sixty(&mut Threads::new(site, 3)),
         &|site| sixty_on_ranks(site, Dispatch::Static),

@@ -10,8 +10,10 @@ pub const FIRST_CAPACITY: usize = 8;
 
 /// Numbers in front of the points of a share.
 const HEADER: usize = 3;
-/// Numbers that answer a point: status, value, seconds.
-pub const ANSWER: usize = 3;
+/// Numbers that answer a point: status, value, seconds, and `derived` quantities.
+pub fn answer_len(derived: usize) -> usize {
+    3 + derived
+}
 
 /// What a worker reads at the front of its share.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,7 +46,10 @@ impl Header {
 /// A verdict as numbers; the words of a rejection or a failure travel as a [`Reason`].
 pub fn write_verdict(verdict: &Verdict, seconds: f32, out: &mut [f64]) {
     let (status, value) = match verdict {
-        Verdict::Value(value) => (0.0, *value),
+        Verdict::Value(value, derived) => {
+            out[3..].copy_from_slice(derived);
+            (0.0, *value)
+        }
         Verdict::Rejected(_) => (1.0, f64::NAN),
         Verdict::Nan => (2.0, f64::NAN),
         Verdict::PlusInfinity => (3.0, f64::NAN),
@@ -52,13 +57,13 @@ pub fn write_verdict(verdict: &Verdict, seconds: f32, out: &mut [f64]) {
         Verdict::Skipped => (5.0, f64::NAN),
         Verdict::TimedOut => (6.0, f64::NAN),
     };
-    out.copy_from_slice(&[status, value, seconds as f64]);
+    out[..3].copy_from_slice(&[status, value, seconds as f64]);
 }
 
 /// The verdict and its seconds; `reason` finds the words where there are some. `None` until they are there.
 pub fn read_verdict(numbers: &[f64], reason: impl FnOnce() -> Option<String>) -> Option<(Verdict, f32)> {
     let verdict = match numbers[0] as u8 {
-        0 => Verdict::Value(numbers[1]),
+        0 => Verdict::Value(numbers[1], numbers[3..].to_vec()),
         1 => Verdict::Rejected(reason()?),
         2 => Verdict::Nan,
         3 => Verdict::PlusInfinity,
@@ -129,8 +134,8 @@ mod tests {
     #[test]
     fn verdicts_survive_the_journey_bit_for_bit() {
         let all = [
-            Verdict::Value(-1.5e-310),
-            Verdict::Value(f64::NEG_INFINITY),
+            Verdict::Value(-1.5e-310, vec![0.1, f64::MAX]),
+            Verdict::Value(f64::NEG_INFINITY, vec![0.0, -0.0]),
             Verdict::Rejected("outside".into()),
             Verdict::Nan,
             Verdict::PlusInfinity,
@@ -139,7 +144,7 @@ mod tests {
             Verdict::TimedOut,
         ];
         for verdict in all {
-            let mut numbers = [0.0; ANSWER];
+            let mut numbers = vec![0.0; answer_len(2)];
             write_verdict(&verdict, 0.25, &mut numbers);
             let words = match &verdict {
                 Verdict::Rejected(words) | Verdict::Fatal(words) => Some(words.clone()),
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_verdict_waits_for_its_words() {
-        let mut numbers = [0.0; ANSWER];
+        let mut numbers = vec![0.0; answer_len(0)];
         write_verdict(&Verdict::Rejected("late".into()), 0.0, &mut numbers);
         assert_eq!(read_verdict(&numbers, || None), None);
     }

@@ -54,6 +54,11 @@ pub fn usage(
     derived: &[(String, Expr)],
     problems: &mut Vec<Problem>,
 ) {
+    let taken_already = |name: &String| parameters.iter().any(|(n, _)| n == name) || derived.iter().any(|(n, _)| n == name);
+    for name in model.derived().iter().filter(|name| taken_already(name)) {
+        let message = format!("`{name}`, which the model computes, is a name of [parameters] or [derived] already");
+        problems.push(Problem::at(&key(tree, &["model", "derived"]), message));
+    }
     if model.takes_all() {
         return;
     }

@@ -9,9 +9,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub const LOCK: &str = "lock";
 const GUARD: &str = "lock.takeover";
@@ -36,7 +36,7 @@ struct Held {
     me: Holder,
     /// Who took it over, once somebody did.
     rival: OnceLock<String>,
-    /// One look at a time. Nobody waits for it: a look may take as long as a file server is away.
+    /// One look at a time.
     looking: Mutex<()>,
 }
 
@@ -52,6 +52,8 @@ struct Seen {
 struct Candidate {
     path: PathBuf,
     text: String,
+    /// By the clock of the file system.
+    written: SystemTime,
 }
 
 impl Lock {
@@ -127,7 +129,7 @@ impl Drop for Lock {
 
 impl Held {
     fn look(&self) {
-        let Ok(_looking) = self.looking.try_lock() else { return };
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         if self.rival.get().is_some() {
             return;
         }
@@ -196,11 +198,12 @@ impl Seen {
 impl Candidate {
     fn write(lock: &Path, me: &Holder) -> io::Result<Candidate> {
         let path = lock.with_file_name(format!("{LOCK}.{}.tmp", me.token()));
-        let candidate = Candidate { path, text: me.text() };
+        let mut candidate = Candidate { path, text: me.text(), written: SystemTime::UNIX_EPOCH };
         let mut file = File::create(&candidate.path)?;
         file.write_all(candidate.text.as_bytes())?;
         file.sync_all()?;
         touch(&file)?;
+        candidate.written = file.metadata()?.modified()?;
         Ok(candidate)
     }
 
@@ -239,8 +242,7 @@ impl Candidate {
         };
         let mut text = Vec::new();
         file.read_to_end(&mut text)?;
-        let now = fs::metadata(&self.path)?.modified()?;
-        let silence = now.duration_since(file.metadata()?.modified()?).unwrap_or_default();
+        let silence = self.written.duration_since(file.metadata()?.modified()?).unwrap_or_default();
         Ok(Some(Seen { holder: Holder::parse(&text), text, silence: silence.as_secs_f64() }))
     }
 

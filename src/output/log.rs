@@ -76,7 +76,7 @@ impl Log {
         self.record("resume", fields);
     }
 
-    /// A checkpoint is on disk.
+    /// A checkpoint was taken, and is being written. `seconds`: of taking it, and of writing the one before, which has `bytes`.
     pub fn checkpoint(&mut self, number: u64, seconds: f64, bytes: u64) {
         self.record("checkpoint", json!({ "number": number, "seconds": number::json(seconds), "bytes": bytes }));
     }

@@ -10,12 +10,13 @@ use std::path::Path;
 pub fn report(s: &Summary, dir: &Path) -> String {
     let shown = dir.display();
     format!(
-        "{}\n{}{}{}\nwritten to {shown}: result.h5 (samples), summary.json, job.toml, log.jsonl\n\
+        "{}\n{}{}{}\nwritten to {shown}: result.h5 (samples), summary.json, job.toml, log.jsonl{}\n\
          next: fitjob summary {shown}, or in Python arviz.from_netcdf(\"{shown}/result.h5\")\n",
         parameters(s),
         figures(s),
         time(s),
         warnings(s),
+        if s.rejected > 0 { ", rejected.csv" } else { "" },
     )
 }
 

@@ -1,6 +1,6 @@
 //! The run directory: the files of one run, held by one process at a time.
 
-use super::lock::Lock;
+use super::lock::{LOCK, Lock};
 use super::tail::{End, Status, Tail};
 use super::{OutputError, Root, RunFacts, Summary, atomic, text, write_result};
 use crate::fit::Fit;
@@ -100,30 +100,38 @@ impl RunDir {
         ))
     }
 
-    /// Makes the folder again if it was removed, with the lock and `job.toml` (the log and `rejected.csv` come back by themselves
-    /// with their next line). True: it was made just now, and holds no checkpoint. Where it cannot be made, that is said once, and
-    /// tried again. To be called now and then; looks once a second at most.
+    /// Makes again what was removed of folder, lock and `job.toml`, and says so (the log and `rejected.csv` come back by themselves
+    /// with their next line). Where that cannot be done, it is said once, and tried again. True: something was made just now.
+    /// To be called now and then; looks once a second at most, and at the files, since others may make the folder.
     pub fn heal(&self, resolved: &str) -> bool {
         if self.looked.get().elapsed() < LOOK || self.lock.rival().is_some() {
             return false;
         }
         self.looked.set(Instant::now());
-        if !matches!(self.path.try_exists(), Ok(false)) {
+        let files = [JOB, LOCK].map(|name| self.path.join(name));
+        if !files.iter().any(|file| matches!(file.try_exists(), Ok(false))) {
             return false;
         }
-        let shown = self.path.display();
-        if let Err(cause) = fs::create_dir_all(&self.path) {
-            if !self.told.replace(true) {
-                log::warn!("the run directory {shown} is gone and cannot be made again ({cause}); the run goes on without it");
-            }
-            return false;
+        let made = self.make_again(resolved);
+        if let Err(error) = &made
+            && !self.told.replace(true)
+        {
+            log::warn!("files of the run directory were removed and cannot be made again now; the run goes on without them ({error})");
         }
-        log::warn!("the run directory {shown} was removed; it is made again");
+        made.is_ok()
+    }
+
+    fn make_again(&self, resolved: &str) -> Result<(), OutputError> {
+        fs::create_dir_all(&self.path).map_err(|e| OutputError::cannot("make", &self.path, e))?;
+        // Says itself what it did.
         self.lock.look();
-        if let Err(error) = self.write_job(resolved) {
-            log::warn!("{error}");
+        self.still_ours()?;
+        if !self.job().exists() {
+            self.write_job(resolved)?;
+            log::warn!("{} was removed; it is there again", self.job().display());
         }
-        true
+        self.told.set(false);
+        Ok(())
     }
 
     /// Writes `result.h5`, then `summary.json`: a summary on disk means that the run is complete. Those of an earlier life are
@@ -137,10 +145,11 @@ impl RunDir {
         write_result(root, &self.result(), fit, facts)
             .and_then(|()| atomic::write(&self.summary(), with_newline(&summary.to_json()).as_bytes()))
             .map_err(|error| {
-                error.help(
-                    "free space (df, quota) or mend the folder's permissions, then run the same command with --resume: \
-                     the samples are in the checkpoint, and nothing is lost",
-                )
+                error.help(format!(
+                    "free space (df, quota) or mend the folder's permissions, then run the same command with --resume: it goes on from \
+                     what is in {}, and makes only those calls again that it lacks",
+                    self.checkpoint().display()
+                ))
             })?;
         Ok(summary)
     }

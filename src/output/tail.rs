@@ -35,7 +35,7 @@ pub struct Standing {
     pub log_z_err: f64,
 }
 
-/// A `checkpoint` record.
+/// A `checkpoint` record: taken, and as a rule on disk a moment later.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Written {
     pub time: String,

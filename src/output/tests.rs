@@ -55,6 +55,7 @@ fn the_log_is_one_json_object_a_line_with_a_time_in_each() {
     let mut display = Progress::new(&root, Style::Quiet, Some(log));
     assert!(!display.due(), "nothing to show in the first moment");
     display.warn("a model call\nreturned \"NaN\"");
+    display.resumed_at(12);
     let progress = sampler::Progress { log_z: f64::NEG_INFINITY, n_like: 12, ..sampler::Progress::default() };
     let mut log = display.finish(&progress).unwrap();
     log.failed("rank 3 is gone");
@@ -65,6 +66,7 @@ fn the_log_is_one_json_object_a_line_with_a_time_in_each() {
     assert!(records.iter().all(|r| r["time"].as_str().unwrap().ends_with('Z') && r["elapsed_s"].is_f64()));
     assert_eq!(records[0]["seed"], 3);
     assert_eq!(records[2]["log_z"], "-Infinity");
+    assert_eq!(records[2]["calls_per_s"], 0.0, "calls of an earlier life are no speed");
     assert_eq!(records[3]["why"], "rank 3 is gone");
 }
 

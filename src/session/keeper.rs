@@ -1,5 +1,6 @@
 //! Keeps a run: decides when to write a checkpoint, gives back what earlier lives of the run have paid for, and says when to stop.
 
+use super::computed::Computed;
 use super::snapshot::{About, Snapshot, Totals};
 use super::{Identity, Watch};
 use crate::driver::{Driver, Witness};
@@ -35,6 +36,8 @@ pub struct Keeper {
     known: HashMap<TaskId, Evaluation>,
     /// At the last checkpoint that was read; none for a new run.
     before: Totals,
+    /// Of all lives.
+    pub computed: Computed,
     /// Taken from the journal, or made in this life.
     calls: u64,
     rejected: u64,
@@ -54,6 +57,7 @@ impl Keeper {
             about,
             known: HashMap::new(),
             before: Totals::default(),
+            computed: Computed::new(job.model.derived()),
             calls: 0,
             rejected: 0,
         }
@@ -69,9 +73,10 @@ impl Keeper {
         &self.about.identity
     }
 
-    /// Takes up a saved run: what its checkpoint says of it, and the calls made since.
-    pub fn take_up(&mut self, saved: About, evaluations: HashMap<TaskId, Evaluation>) {
-        self.before = Totals { resumes: saved.totals.resumes + 1, ..saved.totals };
+    /// Takes up a saved run: what is known of it, and the calls made since its checkpoint.
+    pub fn take_up(&mut self, saved: About, computed: Option<Computed>, evaluations: HashMap<TaskId, Evaluation>) {
+        self.computed = computed.unwrap_or_else(|| std::mem::take(&mut self.computed));
+        self.before = saved.totals;
         self.known = evaluations;
         let finite = |call: &&Evaluation| call.outcome.as_ref().is_ok_and(|value| value.is_finite());
         let first = self.known.values().filter(finite).min_by_key(|call| call.id);
@@ -81,7 +86,7 @@ impl Keeper {
 
     /// Writes a checkpoint that only says which job this is, and waits for it: what fails here fails before the first call.
     pub fn begin(&mut self) -> Result<(), StateError> {
-        let snapshot = Snapshot { about: self.describe(None), state: None };
+        let snapshot = Snapshot { about: self.describe(None), ..Snapshot::default() };
         let Some(vault) = &mut self.vault else { return Ok(()) };
         vault.save(snapshot.sections());
         vault.settle(PATIENCE)
@@ -155,7 +160,8 @@ impl Keeper {
         let clock = Instant::now();
         let about = self.describe(Some(sampler));
         let Some(vault) = &mut self.vault else { return };
-        let snapshot = Snapshot { about, state: Some((sampler.save(), driver.under_way())) };
+        let computed = (!self.computed.is_empty()).then(|| self.computed.clone());
+        let snapshot = Snapshot { about, computed, state: Some((sampler.save(), driver.under_way())) };
         if vault.save(snapshot.sections()) {
             watch.checkpoint(vault.number(), clock.elapsed(), vault.cost());
         }
@@ -175,6 +181,7 @@ impl Keeper {
 
     fn count(&mut self, call: &Evaluation, watch: &mut dyn Watch) {
         self.calls += 1;
+        self.computed.note(call);
         match &call.outcome {
             Ok(value) if self.about.specimen.is_none() && value.is_finite() => self.about.specimen = Some((call.u.clone(), *value)),
             Ok(_) => {}
@@ -199,7 +206,7 @@ impl Witness for Attendant<'_> {
         let call = self.keeper.known.remove(&task.id).filter(|call| call.u == *u)?;
         self.keeper.count(&call, self.watch);
         let outcome = call.outcome.map(Value::LogLike).map_err(EvalError::Reject);
-        Some(Answer { id: call.id, outcome, seconds: call.seconds })
+        Some(Answer { id: call.id, outcome, derived: call.derived, seconds: call.seconds })
     }
 
     fn paid(&mut self, calls: &[Evaluation]) {

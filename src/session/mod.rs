@@ -11,10 +11,12 @@
 //! }
 //! ```
 
+mod computed;
 mod identity;
 mod keeper;
 mod snapshot;
 
+pub use computed::Computed;
 pub use identity::{Change, Identity};
 pub use keeper::Keeper;
 pub use snapshot::{About, Saved, Snapshot, Totals};
@@ -47,7 +49,7 @@ impl Coordinates for Space {
 /// How a fit ended in good order; the same on every rank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Outcome {
-    Done(Fit),
+    Done(Box<Fit>),
     /// Before its end, with a checkpoint where one is kept.
     Stopped(Stop),
 }
@@ -158,6 +160,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         return Ok((Outcome::Stopped(stop), effort));
     }
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
-    let fit = Fit::new(posterior, &job.space).map_err(|e| e.to_string())?;
-    Ok((Outcome::Done(fit), effort))
+    let extra = keeper.computed.of(&posterior);
+    let fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
+    Ok((Outcome::Done(Box::new(fit)), effort))
 }

@@ -1,5 +1,7 @@
-//! What a checkpoint holds, as named sections: `about` (CBOR), and once the sampler was asked, `sampler` and `under_way`.
+//! What a checkpoint holds, as named sections: `about` (CBOR), once the sampler was asked, `sampler` and `under_way`, and
+//! `computed` where the model gives more than log L.
 
+use super::computed::Computed;
 use super::identity::Identity;
 use crate::driver::UnderWay;
 use crate::sampler::{Progress, saved};
@@ -12,6 +14,8 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub about: About,
+    /// None where the model computes nothing beside log L.
+    pub computed: Option<Computed>,
     /// None before the first question.
     pub state: Option<(Vec<u8>, UnderWay)>,
 }
@@ -78,6 +82,9 @@ type Sections = Vec<(String, Vec<u8>)>;
 impl Snapshot {
     pub fn sections(self) -> Sections {
         let mut sections = vec![("about".to_string(), saved::write(&self.about))];
+        if let Some(computed) = &self.computed {
+            sections.push(("computed".into(), saved::write(computed)));
+        }
         if let Some((sampler, under_way)) = self.state {
             sections.push(("sampler".into(), sampler));
             sections.push(("under_way".into(), saved::write(&under_way)));
@@ -94,6 +101,7 @@ impl Snapshot {
             (Some(sampler), Some(under_way)) => Some((sampler, saved::read(under_way).map_err(|e| e.to_string())?)),
             _ => None,
         };
-        Ok(Snapshot { about, state })
+        let computed = sections.get("computed").map(|bytes| saved::read(bytes).map_err(|e| e.to_string())).transpose()?;
+        Ok(Snapshot { about, computed, state })
     }
 }

@@ -45,8 +45,8 @@ pub enum Tail {
     Torn { at: u64, bytes: u64 },
     /// Bytes that are no record, although there are enough of them.
     Damaged { at: u64, bytes: u64 },
-    /// A format that this program does not know.
-    Newer { version: u32 },
+    /// Whole, and of a format that this program does not know.
+    Newer { what: String },
 }
 
 impl fmt::Display for Tail {
@@ -55,12 +55,12 @@ impl fmt::Display for Tail {
             Tail::Clean => f.write_str("it ends with a whole record"),
             Tail::Torn { at, bytes } => write!(f, "it ends within a record: the last {bytes} bytes, from byte {at}, are cut off"),
             Tail::Damaged { at, bytes } => write!(f, "it is damaged at byte {at}: that and the {bytes} bytes from there on are not used"),
-            Tail::Newer { version } => write!(f, "it is of format version {version}; this program knows {VERSION}"),
+            Tail::Newer { what } => write!(f, "it is of a newer format: {what}"),
         }
     }
 }
 
-/// The first bytes of a journal.
+/// The first [`HEADER`] bytes of a journal.
 pub fn header(head: Head) -> [u8; HEADER] {
     let mut out = [0; HEADER];
     out[0..8].copy_from_slice(&MAGIC);
@@ -85,9 +85,10 @@ pub fn encode(out: &mut Vec<u8>, head: Head, at: u64, evaluation: &Evaluation) {
     out.extend_from_slice(&evaluation.id.seq.to_le_bytes());
     out.extend_from_slice(&evaluation.seconds.to_le_bytes());
     out.extend_from_slice(&(evaluation.u.len() as u32).to_le_bytes());
+    out.extend_from_slice(&(evaluation.derived.len() as u32).to_le_bytes());
     out.extend_from_slice(&value.to_le_bytes());
-    for u in &evaluation.u {
-        out.extend_from_slice(&u.to_le_bytes());
+    for number in evaluation.u.iter().chain(&evaluation.derived) {
+        out.extend_from_slice(&number.to_le_bytes());
     }
     out.extend_from_slice(reason.as_bytes());
     let length = ((out.len() - start - PREFIX) as u32).to_le_bytes();
@@ -121,8 +122,8 @@ pub fn read(bytes: &[u8]) -> Content {
                 content.evaluations.push(evaluation);
                 at += length;
             }
-            Err(torn) => {
-                content.tail = tail(torn, at, bytes.len());
+            Err(tail) => {
+                content.tail = tail.at(at, bytes.len());
                 break;
             }
         }
@@ -130,58 +131,81 @@ pub fn read(bytes: &[u8]) -> Content {
     content
 }
 
-/// `torn`: the bytes are too few; else they are wrong.
-fn tail(torn: bool, at: usize, end: usize) -> Tail {
-    let (at, bytes) = (at as u64, (end - at) as u64);
-    if torn { Tail::Torn { at, bytes } } else { Tail::Damaged { at, bytes } }
+/// Why bytes are no record.
+enum Refusal {
+    /// They are too few.
+    Torn,
+    Damaged,
+    /// They are whole, and of a kind that this program does not know.
+    Newer,
+}
+
+impl Refusal {
+    fn at(self, at: usize, end: usize) -> Tail {
+        let (at, bytes) = (at as u64, (end - at) as u64);
+        match self {
+            Refusal::Torn => Tail::Torn { at, bytes },
+            Refusal::Damaged => Tail::Damaged { at, bytes },
+            Refusal::Newer => Tail::Newer { what: format!("a record of a kind that this program does not know, at byte {at}") },
+        }
+    }
 }
 
 fn read_header(bytes: &[u8]) -> Result<Head, Tail> {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
-        return Err(if bytes.is_empty() { Tail::Clean } else { tail(true, 0, bytes.len()) });
+        return Err(if bytes.is_empty() { Tail::Clean } else { Refusal::Torn.at(0, bytes.len()) });
     };
     if header[..8] != MAGIC || crc32fast::hash(&header[..36]).to_le_bytes() != header[36..] {
-        return Err(tail(false, 0, bytes.len()));
+        return Err(Refusal::Damaged.at(0, bytes.len()));
     }
     let mut rest = &header[8..36];
-    let mut next = || take::<4>(&mut rest).map(u32::from_le_bytes);
-    match next() {
-        Some(VERSION) => {}
-        version => return Err(Tail::Newer { version: version.unwrap_or(0) }),
+    let version = take(&mut rest).map_or(0, u32::from_le_bytes);
+    if version != VERSION {
+        return Err(Tail::Newer { what: format!("format version {version}; this program knows {VERSION}") });
     }
     let number = take(&mut rest).map(u64::from_le_bytes);
     let job = take(&mut rest);
-    number.zip(job).map(|(number, job)| Head { number, job }).ok_or_else(|| tail(false, 0, bytes.len()))
+    number.zip(job).map(|(number, job)| Head { number, job }).ok_or_else(|| Refusal::Damaged.at(0, bytes.len()))
 }
 
-/// The record that `bytes` begin with, and its length; else whether it is torn.
-fn read_record(head: Head, at: u64, bytes: &[u8]) -> Result<(Evaluation, usize), bool> {
+/// The record that `bytes` begin with, and its length.
+fn read_record(head: Head, at: u64, bytes: &[u8]) -> Result<(Evaluation, usize), Refusal> {
     let mut rest = bytes;
-    let length = take::<4>(&mut rest).ok_or(true)?;
-    let crc = take::<4>(&mut rest).ok_or(true)?;
-    let payload = rest.get(..u32::from_le_bytes(length) as usize).ok_or(true)?;
+    let length = take::<4>(&mut rest).ok_or(Refusal::Torn)?;
+    let crc = take::<4>(&mut rest).ok_or(Refusal::Torn)?;
+    let payload = rest.get(..u32::from_le_bytes(length) as usize).ok_or(Refusal::Torn)?;
     if checksum(head, at, length, payload).to_le_bytes() != crc {
-        return Err(false);
+        return Err(Refusal::Damaged);
     }
-    let evaluation = read_payload(payload).ok_or(false)?;
+    let evaluation = match payload {
+        [CALL, VALUE | REJECTED, ..] => read_payload(payload).ok_or(Refusal::Damaged)?,
+        _ => return Err(Refusal::Newer),
+    };
     Ok((evaluation, PREFIX + payload.len()))
 }
 
 fn read_payload(payload: &[u8]) -> Option<Evaluation> {
     let mut rest = payload;
-    let [kind, status] = take(&mut rest)?;
+    let [_, status] = take(&mut rest)?;
     let id = TaskId { lane: u32::from_le_bytes(take(&mut rest)?), seq: u64::from_le_bytes(take(&mut rest)?) };
     let seconds = f32::from_le_bytes(take(&mut rest)?);
     let dimension = u32::from_le_bytes(take(&mut rest)?) as usize;
+    let n_derived = u32::from_le_bytes(take(&mut rest)?) as usize;
     let value = f64::from_le_bytes(take(&mut rest)?);
-    let (u, reason) = rest.split_at_checked(dimension.checked_mul(8)?)?;
-    let u = u.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-    let outcome = match (kind, status) {
-        (CALL, VALUE) if reason.is_empty() => Ok(value),
-        (CALL, REJECTED) => Err(String::from_utf8(reason.to_vec()).ok()?),
-        _ => return None,
+    let u = take_reals(&mut rest, dimension)?;
+    let derived = take_reals(&mut rest, n_derived)?;
+    let outcome = match status {
+        VALUE if rest.is_empty() => Ok(value),
+        VALUE => return None,
+        _ => Err(String::from_utf8(rest.to_vec()).ok()?),
     };
-    Some(Evaluation { id, u, outcome, seconds })
+    Some(Evaluation { id, u, outcome, derived, seconds })
+}
+
+fn take_reals(rest: &mut &[u8], count: usize) -> Option<Vec<f64>> {
+    let (reals, after) = rest.split_at_checked(count.checked_mul(8)?)?;
+    *rest = after;
+    Some(reals.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

@@ -64,8 +64,10 @@ impl Pulse {
         self.due = now + self.every;
         let host = seats::host_name();
         self.peers.iter().for_each(|peer| link.send(peer.rank, Tag::Beat, host.clone().into_bytes()));
-        let silent: Vec<&Peer> = self.peers.iter().filter(|peer| now.saturating_duration_since(peer.heard) > self.limit).collect();
-        if !silent.is_empty() {
+        let silent_for = |peer: &&Peer, limit: Duration| now.saturating_duration_since(peer.heard) > limit;
+        if self.peers.iter().any(|peer| silent_for(&peer, self.limit)) {
+            // Those that fell silent together with the first, too.
+            let silent: Vec<&Peer> = self.peers.iter().filter(|peer| silent_for(peer, self.limit - 2 * self.every)).collect();
             let me = format!("rank {} on host {host}", link.rank());
             gone(link, &format!("{me} has heard nothing for {} s from {}", self.limit.as_secs_f64(), names(&silent)));
         }

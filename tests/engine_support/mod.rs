@@ -112,7 +112,7 @@ impl<'a> Site<'a> {
                 done.map(Value::Bytes)
             }
         };
-        Answer { id: task.id, outcome, seconds: 0.0 }
+        Answer { id: task.id, outcome, derived: Vec::new(), seconds: 0.0 }
     }
 }
 

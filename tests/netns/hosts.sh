@@ -1,7 +1,7 @@
 #!/bin/bash
 # "Hosts" on one machine: network namespaces on a bridge. Names and addresses hold NET, a number of the run's own.
 #
-#   NET=7 tests/netns/hosts.sh up N | down N | cut I | mend I     host I is called fj7-I and has the address 10.7.0.I
+#   NET=7 tests/netns/hosts.sh up N | down N | cut I | mend I     host I is called fj7-I and has the address 198.18.7.I (a range kept for tests)
 #   tests/netns/hosts.sh possible                                 whether this user may make namespaces here
 set -eu
 net=${NET:-0}
@@ -11,13 +11,13 @@ case $1 in
     command -v ip >/dev/null && ip netns add fj-probe-$$ 2>/dev/null && ip netns exec fj-probe-$$ true && ip netns del fj-probe-$$ ;;
   up)
     ip link add "$bridge" type bridge
-    ip addr add "10.$net.0.254/24" dev "$bridge"
+    ip addr add "198.18.$net.254/24" dev "$bridge"
     ip link set "$bridge" up
     for i in $(seq "$2"); do
       ip netns add "fj$net-$i"
       ip link add "fjv$net-$i" type veth peer name eth0 netns "fj$net-$i"
       ip link set "fjv$net-$i" master "$bridge" up
-      ip -n "fj$net-$i" addr add "10.$net.0.$i/24" dev eth0
+      ip -n "fj$net-$i" addr add "198.18.$net.$i/24" dev eth0
       ip -n "fj$net-$i" link set eth0 up
       ip -n "fj$net-$i" link set lo up
     done ;;

@@ -120,9 +120,6 @@ impl Run {
         if halves.abs() > 4.0 {
             warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
         }
-        if self.rejected > 0 {
-            warn(format!("{} calls were rejected by the model and count as likelihood zero", self.rejected));
-        }
     }
 
     /// Difference of log Z between the odd and the even points of every shell, in its standard deviations.
