@@ -107,7 +107,13 @@ fn foreign(library: &Library, abi: Abi, spec: &PluginSpec) -> Result<Foreign, Mo
     let symbol = spec.symbol.as_deref().unwrap_or(Foreign::default_symbol(abi));
     Foreign::find(library, abi, symbol, spec.prior.as_deref()).map_err(|missing| {
         let named = |name: &Option<String>| name.as_ref() == Some(&missing);
-        let key = if named(&spec.symbol) { "symbol" } else if named(&spec.prior) { "prior" } else { "library" };
+        let key = if named(&spec.symbol) {
+            "symbol"
+        } else if named(&spec.prior) {
+            "prior"
+        } else {
+            "library"
+        };
         let help = format!(
             "`nm -D {}` lists what it has; [model] symbol chooses one; in C++ write extern \"C\" before the function, in Fortran bind(C)",
             library.path
