@@ -101,6 +101,9 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
     let space = space(tree, &parameters, &typed, problems)?;
     check::engine(tree, &typed.engine, &space, problems);
     let model = model?;
+    if problems.is_empty() {
+        model.check(space.names()).map_err(|error| problems.push(check::in_model(tree, error))).ok()?;
+    }
 
     let resolved = emit::resolved(&package.source, &typed, &parameters, &package.files);
     let resolved_toml = resolved.map_err(|e| problems.push(Problem::at(&tree.key, format!("cannot be written: {e}")))).ok()?;

@@ -62,6 +62,10 @@ impl Model for Delayed {
         self.inner.takes_all()
     }
 
+    fn check(&self, names: &[String]) -> Result<(), ModelError> {
+        self.inner.check(names)
+    }
+
     fn derived(&self) -> Vec<String> {
         self.inner.derived()
     }

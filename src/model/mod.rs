@@ -45,6 +45,11 @@ pub trait Model: Send + Sync {
         false
     }
 
+    /// Tries, before the run, what only shows once all `names` of the job's parameters are known.
+    fn check(&self, _names: &[String]) -> Result<(), ModelError> {
+        Ok(())
+    }
+
     /// Names of quantities that it computes beside log L, in the order of [`Evaluated::derived`].
     fn derived(&self) -> Vec<String> {
         Vec::new()

@@ -166,6 +166,10 @@ pub struct PluginSpec {
     /// Name of the function; by default that of the signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<String>,
+    /// Name of the library's function that maps the unit cube to the parameters (polychord, ultranest). The job's parameters are
+    /// then uniform from 0 to 1, and `derived` names the mapped parameters first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// Parameters in the order in which the function takes them; by default all of the job, in the job's order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<String>>,
