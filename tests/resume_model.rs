@@ -65,7 +65,7 @@ fn taken_up(ranks: usize, shift: f64, heard: &Heard) -> Vec<Result<Outcome, Stri
         job.model = Arc::new(Shifted(job.model.clone(), shift));
         let now = Instant::now();
         let mut keeper = Keeper::new(None, Identity::default(), &job, Curfew::new(now, None, None), now);
-        keeper.take_up(About { specimen: Some(specimen()), ..About::default() }, HashMap::new(), 1);
+        keeper.take_up(About { specimen: Some(specimen()), ..About::default() }, None, HashMap::new());
         let mut watch = heard;
         let lead = world.is_root().then_some(Lead { keeper, state: None, watch: &mut watch });
         session::fit(&mut world, &job, 1, lead).map(|(outcome, _)| outcome).map_err(|e| e.to_string())

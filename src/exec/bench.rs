@@ -38,6 +38,12 @@ impl<'s> Bench<'s> {
         Bench { site, density: None, thetas: Vec::new(), results: Vec::new(), toolbox: None }
     }
 
+    /// Binds the model, which may take long (a program is started), so that no call pays for it. What is wrong is told by the first call.
+    pub fn prepare(&mut self) {
+        let bound = guarded(|| self.site.model.bind(self.site.space.names()));
+        self.density = bound.ok().and_then(Result::ok);
+    }
+
     /// Evaluates points of the unit cube in one call of the model; panics of prior and model included.
     pub fn log_likes(&mut self, points: &[&[f64]]) -> Vec<Verdict> {
         match guarded(|| self.evaluate(points)) {

@@ -235,6 +235,7 @@ fn spawn(what: &str, body: impl FnOnce() + Send + 'static) {
 
 fn point_thread(room: &Room, site: &Site, number: usize) {
     let mut bench = Bench::new(site);
+    bench.prepare();
     let mut queue = room.lock();
     while !queue.closed {
         let computation = if let Staff::One = room.staff { queue.computations.pop_front() } else { None };

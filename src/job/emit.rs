@@ -83,7 +83,11 @@ fn make_portable(model: &mut Table, key: &str, path: &str, base: &Path, files: &
             model.insert(key.into(), Value::Table(data.columns.iter().map(column).collect()));
         }
         _ => {
-            model.insert(key.into(), Value::String(base.join(path).display().to_string()));
+            let place = Value::String(base.join(path).display().to_string());
+            match model.get_mut(key) {
+                Some(Value::Array(words)) if !words.is_empty() => words[0] = place, // a command and its arguments
+                _ => drop(model.insert(key.into(), place)),
+            }
         }
     }
 }

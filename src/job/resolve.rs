@@ -9,6 +9,7 @@ use crate::prior::{Parameter, PriorSpec, Role, Space, Uniform};
 use crate::sampler::EngineSpec;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the root broadcasts: the job's text and all files it names. No other rank touches the file system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,9 +101,12 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
     }
     let space = space(tree, &parameters, &typed, problems)?;
     check::engine(tree, &typed.engine, &space, problems);
-    let model = model?;
+    let mut model = model?;
     if problems.is_empty() {
         model.check(space.names()).map_err(|error| problems.push(check::in_model(tree, error))).ok()?;
+    }
+    if let Some(limit) = typed.run.call_limit_s.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+        model.limit_calls(limit);
     }
 
     let resolved = emit::resolved(&package.source, &typed, &parameters, &package.files);

@@ -70,6 +70,10 @@ impl Model for Delayed {
         self.inner.derived()
     }
 
+    fn limit_calls(&mut self, limit: Duration) {
+        self.inner.limit_calls(limit);
+    }
+
     fn fingerprint(&self) -> Vec<u8> {
         self.inner.fingerprint()
     }

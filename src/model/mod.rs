@@ -18,6 +18,7 @@ pub use spec::{
 
 use crate::expr::{ExprError, nearest};
 use crate::task::EvalError;
+use std::time::Duration;
 
 /// A likelihood source that every rank builds from the same description, and every thread binds to.
 pub trait Model: Send + Sync {
@@ -59,6 +60,10 @@ pub trait Model: Send + Sync {
     fn batch(&self) -> usize {
         1
     }
+
+    /// Told before the first [`Model::bind`]: a call that takes longer than this is given up (`[run] call_limit_s`). A model that can
+    /// end such a call does so then.
+    fn limit_calls(&mut self, _limit: Duration) {}
 
     /// Everything that changes the likelihood's value, for the digest of the job.
     fn fingerprint(&self) -> Vec<u8>;

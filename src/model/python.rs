@@ -1,7 +1,29 @@
-//! `kind = "python"`: to be written on this branch.
+//! `kind = "python"`: a function of a Python script, served by python/fitjob_worker.py in one interpreter a worker.
 
-use super::{Files, Model, ModelError, PythonSpec};
+use super::command::{Program, Served, Service, check};
+use super::{Files, Loaded, Model, ModelError, PythonSpec};
+use std::path::Path;
 
-pub(super) fn build(_: &PythonSpec, _: &Files) -> Result<Box<dyn Model>, ModelError> {
-    Err(ModelError::new(&["kind"], "not written yet"))
+/// Handed to the interpreter as it is.
+const WORKER: &str = include_str!("../../python/fitjob_worker.py");
+
+pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, ModelError> {
+    check(&spec.parameters, &spec.derived, spec.batch)?;
+    let Some(Loaded::Program { path, hash }) = files.get(&spec.script) else {
+        return Err(ModelError::new(&["script"], format!("the script \"{}\" was not read", spec.script)));
+    };
+    let interpreter = Path::new(&spec.interpreter);
+    if spec.interpreter.is_empty() || (interpreter.is_relative() && spec.interpreter.contains('/')) {
+        let error = ModelError::new(&["interpreter"], format!("\"{}\" is neither a name nor an absolute path", spec.interpreter));
+        return Err(error.help("write python3 for the one in PATH (an activated environment's), or /full/path/of/venv/bin/python"));
+    }
+    let vectorised = spec.batch > 1;
+    let fingerprint = format!("python {hash} {:?} {:?} {:?} {vectorised}", spec.function, spec.parameters, spec.derived);
+    let what = format!("the script {}", Path::new(&spec.script).display());
+    let mut args = vec!["-c".into(), WORKER.into(), path.clone(), spec.function.clone()];
+    args.extend(vectorised.then(|| "--vectorised".into()));
+    let program = Program { what, path: spec.interpreter.clone(), args, env: Vec::new() };
+    let service = Service { program, batch: spec.batch, retries: spec.retries, limit: None };
+    let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
+    Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), once: None }))
 }

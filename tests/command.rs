@@ -1,0 +1,407 @@
+//! Programs as likelihoods: what they give, and every way in which they may break.
+
+mod common;
+
+use common::{fitjob, succeed, summary, text, write};
+use fitjob::model::{Density, Evaluated, Files, Model, ModelSpec, build};
+use fitjob::task::EvalError;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const CHILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/command/child.py");
+
+/// The model of a `[model]` table in TOML; files are relative to `folder`.
+fn model(toml: &str, folder: &Path) -> Box<dyn Model> {
+    let spec: ModelSpec = toml::from_str(toml).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    let load = |file: fitjob::model::FileRef| (file.path.clone(), file.load(&folder.join(&file.path)).unwrap());
+    let files: Files = spec.files().into_iter().map(load).collect();
+    build(&spec, None, 1, &files).unwrap_or_else(|e| panic!("{e}: {:?} {:?}", e.key, e.help))
+}
+
+fn misbehaving(how: &str, more: &str) -> Box<dyn Model> {
+    let words: Vec<String> = how.split(' ').map(|word| format!("{word:?}")).collect();
+    model(&format!("kind = \"command\"\ncommand = [\"python3\", {CHILD:?}, {}]\n{more}", words.join(", ")), Path::new("."))
+}
+
+fn names() -> Vec<String> {
+    vec!["x".into(), "y".into()]
+}
+
+fn evaluate(density: &mut dyn Density, points: &[[f64; 2]]) -> Vec<Result<Evaluated, EvalError>> {
+    let mut out = Vec::new();
+    density.evaluate(&points.concat(), 2, &mut out);
+    out
+}
+
+fn values(results: &[Result<Evaluated, EvalError>]) -> Vec<f64> {
+    results.iter().map(|r| r.as_ref().unwrap_or_else(|e| panic!("{e:?}")).log_like).collect()
+}
+
+/// Three points of which the second is where the child misbehaves.
+const POINTS: [[f64; 2]; 3] = [[0.1, 0.2], [0.8, 0.1], [0.3, 0.3]];
+
+fn expected(point: [f64; 2]) -> f64 {
+    -(point[0] * point[0] + point[1] * point[1])
+}
+
+/// What comes of the second point; the others must have their values.
+fn second(how: &str, more: &str) -> Result<Evaluated, EvalError> {
+    let model = misbehaving(how, more);
+    let mut density = model.bind(&names()).unwrap();
+    let mut results = evaluate(density.as_mut(), &POINTS);
+    assert_eq!(results.len(), 3);
+    assert_eq!(values(&[results.remove(0), results.pop().unwrap()]), [expected(POINTS[0]), expected(POINTS[2])]);
+    results.remove(0)
+}
+
+fn refusal(model: &dyn Model) -> String {
+    match model.bind(&names()) {
+        Err(EvalError::Fatal(why)) => why,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was bound"),
+    }
+}
+
+/// Children of ours (by their command line) that live: (pid, parent).
+fn alive(word: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let pid = path.file_name()?.to_str()?.parse::<u32>().ok()?;
+        let line = text(&std::fs::read(path.join("cmdline")).ok()?).replace('\0', " ");
+        (line.contains(word) && pid != std::process::id()).then(|| format!("{pid} {line}"))
+    });
+    processes.collect()
+}
+
+fn nothing_is_left_of(word: &str) {
+    let start = Instant::now();
+    while !alive(word).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(10), "left over: {:?}", alive(word));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+// ---- at library level
+
+#[test]
+fn values_come_back_in_order_whatever_the_batch() {
+    for batch in [1, 2, 3, 100] {
+        let model = misbehaving("well", &format!("batch = {batch}"));
+        let mut density = model.bind(&names()).unwrap();
+        assert_eq!(values(&evaluate(density.as_mut(), &POINTS)), POINTS.map(expected));
+        assert_eq!(density.log_like(&[0.5, 0.0]).unwrap(), -0.25);
+        assert!(density.log_like_gradient(&[0.5, 0.0], &mut [0.0; 2]).is_none());
+    }
+}
+
+#[test]
+fn parameters_go_in_the_order_that_the_program_wants_and_derived_quantities_come_back() {
+    let model = misbehaving("derived", "parameters = [\"z\", \"x\"]\nderived = [\"sum\"]\nbatch = 2");
+    let mut density = model.bind(&["x".into(), "y".into(), "z".into()]).unwrap();
+    let mut out = Vec::new();
+    density.evaluate(&[1.0, 50.0, 0.25, 2.0, 60.0, 0.5], 3, &mut out);
+    let sums: Vec<Vec<f64>> = out.into_iter().map(|r| r.unwrap().derived).collect();
+    assert_eq!(sums, [[1.25], [2.5]]);
+}
+
+#[test]
+fn a_child_that_crashes_fails_at_that_point_with_signal_and_last_words_and_the_others_have_values() {
+    for batch in ["batch = 1", "batch = 100"] {
+        let Err(EvalError::Failed(why)) = second("segfault", batch) else { panic!() };
+        assert!(why.contains("SIGSEGV") && why.contains("about to crash") && why.contains("tried 2 times"), "{why}");
+        let Err(EvalError::Failed(why)) = second("exit", batch) else { panic!() };
+        assert!(why.contains("exit status: 1") && why.contains("out of luck"), "{why}");
+    }
+}
+
+#[test]
+fn a_point_whose_child_died_once_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let how = format!("once {}", folder.path().join("mark").display());
+    assert_eq!(second(&how, "retries = 1").unwrap().log_like, expected(POINTS[1]));
+    std::fs::remove_file(folder.path().join("mark")).unwrap();
+    let Err(EvalError::Failed(why)) = second(&how, "retries = 0") else { panic!() };
+    assert!(why.contains("exit status: 3") && !why.contains("times"), "{why}");
+}
+
+#[test]
+fn a_program_may_reject_a_point_fail_at_it_or_give_up() {
+    assert_eq!(second("reject", "batch = 9"), Err(EvalError::Reject("unphysical".into())));
+    assert_eq!(second("failed", "batch = 9"), Err(EvalError::Failed("did not converge".into())));
+    assert_eq!(second("fatal", ""), Err(EvalError::Fatal("the table is missing".into())));
+    assert!(second("nan", "batch = 9").unwrap().log_like.is_nan());
+}
+
+#[test]
+fn a_malformed_answer_is_fatal_and_says_what_came() {
+    for (how, words) in [("garbage", "\"-12.5\\n12\""), ("too-many", "it was given 1 points and answered 2")] {
+        let model = misbehaving(how, "");
+        let mut density = model.bind(&names()).unwrap();
+        let Err(EvalError::Fatal(why)) = density.log_like(&[0.8, 0.0]) else { panic!("{how}") };
+        assert!(why.contains(words) && why.contains("command-protocol.md"), "{why}");
+    }
+    let model = misbehaving("well", "derived = [\"r\"]");
+    let Err(EvalError::Fatal(why)) = model.bind(&names()).unwrap().log_like(&[0.1, 0.0]) else { panic!() };
+    assert!(why.contains("1 values a point where 2 are expected"), "{why}");
+}
+
+#[test]
+fn a_child_that_closes_its_pipe_and_lives_on_is_killed() {
+    let Err(EvalError::Failed(why)) = second("closes", "retries = 0") else { panic!() };
+    assert!(why.contains("closed its pipe"), "{why}");
+    nothing_is_left_of("child.py closes");
+}
+
+#[test]
+fn a_call_over_its_limit_ends_and_so_does_its_child() {
+    let mut model = misbehaving("sleep", "");
+    model.limit_calls(Duration::from_millis(300));
+    let mut density = model.bind(&names()).unwrap();
+    let start = Instant::now();
+    let Err(EvalError::Failed(why)) = density.log_like(&[0.8, 0.0]) else { panic!() };
+    assert!(start.elapsed() >= Duration::from_millis(300), "too early");
+    assert!(why.contains("no answer in time") && why.contains("sleeping"), "{why}");
+    assert!(alive("child.py sleep").is_empty(), "{:?}", alive("child.py sleep"));
+    assert_eq!(density.log_like(&[0.5, 0.0]), Ok(-0.25));
+}
+
+#[test]
+fn what_cannot_serve_is_told_when_it_is_bound() {
+    for (how, words) in [
+        ("exits-at-once", "exit status: 7; its last words:\n    no licence found"),
+        ("version", "it speaks version 2 of the protocol"),
+        ("names", "it takes the 2 parameters p, q, and the job gives it 2: x, y"),
+        ("refuses", "not on a Sunday"),
+        ("text", "begins with \"hello, w\""),
+        ("mute", "before it said hello"),
+    ] {
+        let why = refusal(misbehaving(how, "").as_ref());
+        assert!(why.contains(words), "{how}: {why}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("plain"), "no program\n");
+    let file = |path: &str| refusal(model(&format!("kind = \"command\"\ncommand = [\"{path}\"]"), folder.path()).as_ref());
+    let why = file("./plain");
+    assert!(why.contains("may not be executed") && why.contains("chmod +x"), "{why}");
+    let why = file("no-such-program");
+    assert!(why.contains("no program of that name is in PATH"), "{why}");
+    executable(&folder.path().join("plain"));
+    let why = file("./plain");
+    assert!(why.contains("#! line"), "{why}");
+}
+
+fn executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_dropped_worker_leaves_no_process() {
+    let model = misbehaving("well dropped", "");
+    let workers: Vec<_> = (0..3).map(|_| model.bind(&names()).unwrap()).collect();
+    assert_eq!(alive("child.py well dropped").len(), 3);
+    drop(workers);
+    assert!(alive("child.py well dropped").is_empty());
+}
+
+// ---- once
+
+const SHELL: &str = r#"#!/bin/sh
+echo "case $2"
+awk '{ v[$1] = $2 } END { if (v["x"] > 0.7 && "'$1'" == "fail") exit 4; if (v["x"] > 0.7 && "'$1'" == "silent") exit 0;
+       if (v["x"] > 0.7 && "'$1'" == "odd") print "one two" > "result.txt";
+       else printf "%.17g %.17g\n", -(v["x"] * v["x"] + v["y"] * v["y"]), v["x"] + v["y"] > "result.txt" }' parameters.txt
+code=$?
+if [ "$1" = sleep ]; then sleep 54321; fi
+exit $code
+"#;
+
+fn once(how: &str, more: &str, folder: &Path) -> Box<dyn Model> {
+    let script = folder.join("run.sh");
+    write(&script, SHELL);
+    executable(&script);
+    let toml = format!("kind = \"command\"\nmode = \"once\"\ncommand = [\"./run.sh\", \"{how}\", \"{{x}}\"]\nderived = [\"sum\"]\n{more}");
+    model(&toml, folder)
+}
+
+#[test]
+fn a_shell_script_with_awk_is_a_likelihood() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = once("well", "", folder.path());
+    let mut density = model.bind(&names()).unwrap();
+    let results = evaluate(density.as_mut(), &POINTS);
+    assert_eq!(values(&results), POINTS.map(expected));
+    assert_eq!(results[2].as_ref().unwrap().derived, [0.6]);
+}
+
+#[test]
+fn a_run_that_fails_leaves_its_folder_and_tells_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (how, words) in [
+        ("fail", "exit status: 4; its last words:\n    case 0.8"),
+        ("silent", "left no readable file result.txt"),
+        ("odd", "wrote \"one\" into result.txt"),
+    ] {
+        let model = once(how, "", folder.path());
+        let mut density = model.bind(&names()).unwrap();
+        let results = evaluate(density.as_mut(), &POINTS);
+        let Err(EvalError::Failed(why)) = &results[1] else { panic!("{how}: {results:?}") };
+        assert!(why.contains(words), "{how}: {why}");
+        let place = Path::new(why.split("is kept: ").nth(1).unwrap().trim_end_matches(')'));
+        assert_eq!(std::fs::read_to_string(place.join("parameters.txt")).unwrap(), "x 0.8\ny 0.1\n");
+        drop(density);
+        assert!(place.exists());
+        std::fs::remove_dir_all(place.parent().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn a_run_over_the_limit_is_killed_with_what_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = once("sleep", "", folder.path());
+    model.limit_calls(Duration::from_millis(500));
+    let Err(EvalError::Failed(why)) = model.bind(&names()).unwrap().log_like(&[0.1, 0.2]) else { panic!() };
+    assert!(why.contains("did not end in time"), "{why}");
+    nothing_is_left_of("sleep 54321");
+    std::fs::remove_dir_all(Path::new(why.split("is kept: ").nth(1).unwrap().trim_end_matches(')')).parent().unwrap()).unwrap();
+}
+
+#[test]
+fn a_template_is_filled_in_and_a_name_that_is_none_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("in.tpl"), "{{\"x\": {x}}\nvalue={y}\n");
+    let toml = |arg: &str| {
+        let command = "[\"sh\", \"-c\", \"cp parameters.txt \\\"$1\\\"; echo 1.5D-1 > result.txt\", \"sh\", ";
+        format!("kind = \"command\"\nmode = \"once\"\ntemplate = \"in.tpl\"\ncommand = {command}{arg:?}]")
+    };
+    let copy = folder.path().join("copy");
+    let model = model(&toml(copy.to_str().unwrap()), folder.path());
+    assert_eq!(model.bind(&names()).unwrap().log_like(&[1e-7, 3.0]), Ok(0.15));
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), "{\"x\": 1e-7}\nvalue=3.0\n");
+    let why = refusal(self::model(&toml("{w}"), folder.path()).as_ref());
+    assert!(why.contains("[model] command: {w} is no parameter (there are x, y)"), "{why}");
+}
+
+// ---- from the built binary
+
+fn job(how: &str, model: &str, run: &str) -> String {
+    let words: Vec<String> = how.split(' ').map(|word| format!("{word:?}")).collect();
+    format!(
+        "seed = 5\n[model]\nkind = \"command\"\ncommand = [\"python3\", {CHILD:?}, {}]\n{model}\n\
+         [parameters]\nx = {{ prior = \"uniform\", min = -1, max = 1 }}\ny = {{ prior = \"uniform\", min = -1, max = 1 }}\n\
+         [sampler]\nn_live = 100\nn_eff = 200\n[run]\n{run}\n",
+        words.join(", ")
+    )
+}
+
+fn run(command: &mut Command, folder: &Path, name: &str, job: &str) -> Output {
+    let file = folder.join(format!("{name}.toml"));
+    write(&file, job);
+    command.arg(&file).arg("--out").arg(folder.join(name)).output().unwrap()
+}
+
+#[test]
+fn the_same_bits_on_threads_and_ranks_whatever_the_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest = |command: &mut Command, name: &str, batch: usize| {
+        let output = run(command, folder.path(), name, &job("reject", &format!("batch = {batch}"), ""));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        summary(&folder.path().join(name))["digest"].as_str().unwrap().to_string()
+    };
+    let one = digest(fitjob().args(["--ncores", "1"]), "one", 1);
+    assert_eq!(digest(fitjob().args(["--ncores", "3"]), "three", 16), one);
+    #[cfg(feature = "mpi")]
+    assert_eq!(digest(common::fitjob_on(2).args(["--ncores", "1"]), "ranks", 8), one);
+}
+
+#[test]
+fn what_a_child_prints_is_told_with_rank_and_worker_and_not_too_much_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(fitjob().args(["--ncores", "1"]), folder.path(), "prints", &job("prints", "", ""));
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{err}");
+    assert!(err.contains("[rank 0 worker 0] value -") && err.contains("[rank 0 worker 0] to stderr"), "{err}");
+    assert!(!out.contains("to stderr") && err.lines().count() < 1000, "{} lines", err.lines().count());
+}
+
+#[test]
+fn a_run_ends_at_a_point_that_breaks_the_program_or_goes_on_as_the_job_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(fitjob().args(["--ncores", "1"]), folder.path(), "ends", &job("segfault", "", ""));
+    let err = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("rank 0: the model failed at x = 0.") && err.contains("SIGSEGV"), "{err}");
+    for how in ["failed", "nan"] {
+        let job = job(how, "batch = 10", "on_error = \"reject\"");
+        succeed(Command::new("true").arg(how));
+        let output = run(fitjob().args(["--ncores", "2"]), folder.path(), how, &job);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(summary(&folder.path().join(how))["rejected"].as_u64().unwrap() > 5);
+    }
+}
+
+#[test]
+fn calls_that_hang_are_given_up_and_their_children_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job("sleep given-up", "", "call_limit_s = 0.4\non_error = \"reject\"").replace("max = 1", "max = 0.72");
+    let output = run(fitjob().args(["--ncores", "2"]), folder.path(), "hangs", &job);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    nothing_is_left_of("child.py sleep given-up");
+}
+
+#[test]
+fn check_shows_what_is_wrong_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(fitjob().arg("check"), folder.path(), "check", &job("exits-at-once", "", "")).stderr;
+    let file = folder.path().join("check.toml");
+    let checked = fitjob().arg("check").arg(&file).output().unwrap();
+    let err = text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(3), "{err} {}", text(&output));
+    assert!(err.contains("no licence found"), "{err}");
+}
+
+#[test]
+fn children_end_when_their_process_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("job.toml"), &job("sleep orphan-alone", "", ""));
+    let mut alone = fitjob().arg("job.toml").current_dir(folder.path()).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for("child.py sleep orphan-alone", 1);
+    alone.kill().unwrap();
+    alone.wait().unwrap();
+    nothing_is_left_of("child.py sleep orphan-alone");
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn children_end_when_a_rank_or_mpiexec_is_killed() {
+    for (name, whom) in [("orphan-rank", "rank"), ("orphan-mpiexec", "mpiexec")] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = format!("{name}.toml");
+        write(&folder.path().join(&file), &job(&format!("sleep {name}"), "", ""));
+        let mut command = common::fitjob_on(2);
+        command.arg(&file).args(["--ncores", "1"]).current_dir(folder.path());
+        let mut mpiexec = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        wait_for(&format!("child.py sleep {name}"), 2);
+        match whom {
+            "rank" => {
+                let rank = alive(&file).into_iter().find(|line| !line.contains("mpiexec")).expect("a rank");
+                let pid: i32 = rank.split(' ').next().unwrap().parse().unwrap();
+                // SAFETY: plain system call; the process is a rank of this test.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+            _ => mpiexec.kill().unwrap(),
+        }
+        mpiexec.wait().unwrap();
+        nothing_is_left_of(&format!("child.py sleep {name}"));
+        nothing_is_left_of(&file);
+    }
+}
+
+fn wait_for(word: &str, n: usize) {
+    let start = Instant::now();
+    while alive(word).iter().filter(|line| line.contains("child.py")).count() < n {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", alive(word));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
