@@ -152,7 +152,7 @@ fn calls_that_hang_are_given_up_on_every_rank() {
     std::fs::write(folder.path().join("fit.toml"), job).unwrap();
     for dispatch in ["run.dispatch=\"static\"", "run.dispatch=\"dynamic\""] {
         let output = run(3, folder.path(), &["run", "--force", "--set", dispatch]);
-        assert!(output.status.success() && text(&output).contains("over [run] call_limit_s"), "{}", text(&output));
+        assert!(output.status.success() && text(&output).contains("after the time limit of a call"), "{}", text(&output));
     }
     let output = run(3, folder.path(), &["run", "--force", "--set", "run.on_error=\"abort\""]);
     let text = text(&output);

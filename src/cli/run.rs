@@ -21,6 +21,7 @@ struct Stop {
 /// Runs the job and gives the exit code. Errors are printed once, by the root.
 pub fn run(args: &RunArgs) -> i32 {
     let begun = Instant::now();
+    stop::listen();
     let mut world = match World::init() {
         Ok(world) => world,
         Err(refusal) => refusal.exit(),
@@ -41,7 +42,6 @@ pub fn run(args: &RunArgs) -> i32 {
 
 /// `begun`: the program's start. Gives the exit code of a run that ended in good order.
 fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
-    stop::listen();
     let package = share_package(world, args)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args, &job);
