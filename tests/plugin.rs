@@ -222,8 +222,9 @@ fn instances_are_opened_once_a_thread_and_closed_again() {
     let (folder, library) = compile(C, plugin_support::COUNTING);
     let log = folder.path().join("log");
     let model = model(&library, &format!("config = \"{}\"", log.display()));
-    model.check(&names(&["a"])).unwrap();
-    std::thread::scope(|scope| drop(scope.spawn(|| log_like(&*model, &[0.0])).join().unwrap()));
+    model.check(&names(&["p0"])).unwrap();
+    let first = std::thread::scope(|scope| scope.spawn(|| log_like(&*model, &[0.0])).join().unwrap());
+    assert_eq!(first, 0.0);
     let mut other = model.bind(&names(&["a", "b"])).unwrap();
     assert_eq!(other.log_like(&[0.0, 0.0]), Ok(1.0));
     drop(other);
@@ -307,8 +308,10 @@ fn with_function(source: &str, run: &str) -> Vec<Output> {
         &format!("#include <cmath>\n#include <cstdio>\n#include <cstdlib>\n#include <stdexcept>\n#include <unistd.h>\n{source}"),
     );
     write(&folder.path().join("job.toml"), &format!("{}{run}", job_of(&library, "abi = \"plain\"\nsymbol = \"f\"")));
-    let run = |mut command: Command| command.current_dir(folder.path()).args(["job.toml", "--out", "run", "--fresh"]).output().unwrap();
-    runs().into_iter().map(run).collect()
+    let run = |(i, mut command): (usize, Command)| {
+        command.current_dir(folder.path()).args(["job.toml", "--out", &format!("run{i}")]).output().unwrap()
+    };
+    runs().into_iter().enumerate().map(run).collect()
 }
 
 /// `what` happens in a call; all runs must end with an error that has `message` and the parameter values.
