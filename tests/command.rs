@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{fitjob, succeed, summary, text, write};
+use common::{fitjob, summary, text, write};
 use fitjob::model::{Density, Evaluated, Files, Model, ModelSpec, build};
 use fitjob::task::EvalError;
 use std::path::Path;
@@ -188,7 +188,7 @@ fn what_cannot_serve_is_told_when_it_is_bound() {
     assert!(why.contains("no program of that name is in PATH"), "{why}");
     executable(&folder.path().join("plain"));
     let why = file("./plain");
-    assert!(why.contains("#! line"), "{why}");
+    assert!(why.contains("exit status: 127") && why.contains("no: not found"), "{why}"); // a text without #! goes to sh
 }
 
 fn executable(path: &Path) {
@@ -334,7 +334,6 @@ fn a_run_ends_at_a_point_that_breaks_the_program_or_goes_on_as_the_job_says() {
     assert!(err.contains("rank 0: the model failed at x = 0.") && err.contains("SIGSEGV"), "{err}");
     for how in ["failed", "nan"] {
         let job = job(how, "batch = 10", "on_error = \"reject\"");
-        succeed(Command::new("true").arg(how));
         let output = run(fitjob().args(["--ncores", "2"]), folder.path(), how, &job);
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(summary(&folder.path().join(how))["rejected"].as_u64().unwrap() > 5);
@@ -353,11 +352,11 @@ fn calls_that_hang_are_given_up_and_their_children_killed() {
 #[test]
 fn check_shows_what_is_wrong_before_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let output = run(fitjob().arg("check"), folder.path(), "check", &job("exits-at-once", "", "")).stderr;
     let file = folder.path().join("check.toml");
+    write(&file, &job("exits-at-once", "", ""));
     let checked = fitjob().arg("check").arg(&file).output().unwrap();
     let err = text(&checked.stderr);
-    assert_eq!(checked.status.code(), Some(3), "{err} {}", text(&output));
+    assert_eq!(checked.status.code(), Some(3), "{err}");
     assert!(err.contains("no licence found"), "{err}");
 }
 
