@@ -205,6 +205,35 @@ fn a_dropped_worker_leaves_no_process() {
     assert!(alive("child.py well dropped").is_empty());
 }
 
+/// The code block of docs/command-protocol.md in this language.
+fn from_the_docs(language: &str) -> String {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/command-protocol.md")).unwrap();
+    let (_, after) = docs.split_once(&format!("```{language}\n")).expect("the block is there");
+    after.split_once("```").unwrap().0.to_string()
+}
+
+#[test]
+fn the_examples_of_the_documentation_work() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("model.py"), &format!("#!/usr/bin/env python3\n{}", from_the_docs("python")));
+    executable(&folder.path().join("model.py"));
+    write(&folder.path().join("model.c"), &from_the_docs("c"));
+    let built = Command::new("cc").args(["-o", "model", "model.c"]).current_dir(folder.path()).status().unwrap();
+    assert!(built.success());
+    for program in ["./model.py", "./model"] {
+        let model = model(&format!("kind = \"command\"\ncommand = [{program:?}]\nbatch = 3"), folder.path());
+        let results = evaluate(model.bind(&names()).unwrap().as_mut(), &POINTS);
+        for (value, point) in values(&results).iter().zip(POINTS) {
+            assert!((value - 0.5 * expected(point)).abs() < 1e-15, "{program}: {results:?}");
+        }
+    }
+    write(&folder.path().join("shell.sh"), &from_the_docs("sh"));
+    executable(&folder.path().join("shell.sh"));
+    let shell = model("kind = \"command\"\nmode = \"once\"\ncommand = [\"./shell.sh\"]", folder.path());
+    let value = shell.bind(&names()).unwrap().log_like(&[3.0, 4.0]);
+    assert_eq!(value, Ok(-12.5));
+}
+
 // ---- once
 
 const SHELL: &str = r#"#!/bin/sh
