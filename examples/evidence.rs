@@ -63,7 +63,8 @@ fn main() {
         rows.push((z, posterior.n_like as f64, cpu, posterior.log_z_err, posterior.log_z - problem.log_z_true(), posterior.n_eff));
     }
     let n = rows.len() as f64;
-    let mean = |f: &dyn Fn(&(f64, f64, f64, f64, f64, f64)) -> f64| rows.iter().map(f).sum::<f64>() / n;
+    type Row = (f64, f64, f64, f64, f64, f64);
+    let mean = |f: &dyn Fn(&Row) -> f64| rows.iter().map(f).sum::<f64>() / n;
     let z = mean(&|r| r.0);
     let sd = (rows.iter().map(|r| (r.0 - z).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
     println!(

@@ -68,7 +68,7 @@ pub(super) fn build(spec: &CommandSpec, files: &Files) -> Result<Box<dyn Model>,
     let env = spec.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     let program = Program { what: format!("the program {name}"), path, args: spec.command[1..].to_vec(), env };
     let once = (spec.mode == CommandMode::Once).then(|| (spec.clone(), template));
-    let service = Service { program, batch: spec.batch, retries: spec.retries, limit: None };
+    let service = Service { program, batch: spec.batch, request: spec.batch, retries: spec.retries, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
     Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), once }))
 }

@@ -7,6 +7,9 @@ use std::path::Path;
 /// Handed to the interpreter as it is.
 const WORKER: &str = include_str!("../../python/fitjob_worker.py");
 
+/// Most points that are sent at once to a function of one point.
+const REQUEST: usize = 1024;
+
 pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, ModelError> {
     check(&spec.parameters, &spec.derived, spec.batch)?;
     let Some(Loaded::Program { path, hash }) = files.get(&spec.script) else {
@@ -23,7 +26,9 @@ pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, 
     let mut args = vec!["-c".into(), WORKER.into(), path.clone(), spec.function.clone()];
     args.extend(vectorised.then(|| "--vectorised".into()));
     let program = Program { what, path: spec.interpreter.clone(), args, env: Vec::new() };
-    let service = Service { program, batch: spec.batch, retries: spec.retries, limit: None };
+    // A plain function is called point by point, but a trip through the pipes for each would cost more than most calls.
+    let request = if vectorised { spec.batch } else { REQUEST };
+    let service = Service { program, batch: spec.batch, request, retries: spec.retries, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
     Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), once: None }))
 }

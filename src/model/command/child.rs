@@ -129,7 +129,9 @@ impl Child {
     pub fn start(program: &Program, worker: usize, speaks: bool, folder: Option<&PathBuf>) -> Result<Child, Trouble> {
         Child::spawn(program, worker, speaks, folder).map_err(|error| {
             let help = match error.kind() {
-                ErrorKind::NotFound if program.path.contains('/') => ": there is no such file, or the interpreter in its first line is missing",
+                ErrorKind::NotFound if program.path.contains('/') => {
+                    ": there is no such file, or the interpreter in its first line is missing"
+                }
                 ErrorKind::NotFound => ": no program of that name is in PATH (one of your own needs its folder: ./name)",
                 ErrorKind::PermissionDenied => ": it may not be executed here (chmod +x it; look at the mount options of its file system)",
                 _ if error.raw_os_error() == Some(libc::ENOEXEC) => ": it is neither a program for this machine nor a script (#! line)",
@@ -173,7 +175,8 @@ impl Child {
     /// Waits until the pipe is ready, telling what the child prints meanwhile.
     fn ready(&mut self, fd: RawFd, events: i16, deadline: Option<Instant>) -> Result<(), Trouble> {
         loop {
-            let mut fds = [libc::pollfd { fd, events, revents: 0 }, libc::pollfd { fd: self.output.fd(), events: libc::POLLIN, revents: 0 }];
+            let mut fds =
+                [libc::pollfd { fd, events, revents: 0 }, libc::pollfd { fd: self.output.fd(), events: libc::POLLIN, revents: 0 }];
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             let timeout = left.map_or(-1, |left| left.as_millis().min(1 << 30) as i32 + 1);
             // SAFETY: the array is valid for the call, and its length is given.
@@ -232,7 +235,10 @@ impl Child {
         let start = Instant::now();
         while let (Some((_, from)), true) = (&self.pipes, start.elapsed() < limit) {
             let fd = from.as_raw_fd();
-            let mut fds = [libc::pollfd { fd, events: libc::POLLIN, revents: 0 }, libc::pollfd { fd: self.output.fd(), events: libc::POLLIN, revents: 0 }];
+            let mut fds = [
+                libc::pollfd { fd, events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.output.fd(), events: libc::POLLIN, revents: 0 },
+            ];
             // SAFETY: the array is valid for the call, and its length is given.
             unsafe { libc::poll(fds.as_mut_ptr(), 2, 100) };
             self.output.tell();
@@ -264,7 +270,11 @@ impl Child {
 
     pub fn broken(&mut self, why: &str) -> Trouble {
         self.kill();
-        Trouble::Broken(format!("{} does not keep to the protocol (docs/command-protocol.md): {why}{}", self.what, self.output.last_words()))
+        Trouble::Broken(format!(
+            "{} does not keep to the protocol (docs/command-protocol.md): {why}{}",
+            self.what,
+            self.output.last_words()
+        ))
     }
 
     /// Waits for its end.

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Service {
     pub program: Program,
+    /// Points worth waiting for, to have them together.
     pub batch: usize,
+    /// Most points in one request.
+    pub request: usize,
     pub retries: u32,
     pub limit: Option<Duration>,
 }
@@ -46,7 +49,7 @@ impl<'a> Serving<'a> {
         let program = &self.service.program;
         let mut child = Child::start(program, self.worker, true, None)?;
         let deadline = Some(Instant::now() + START);
-        let greeted = child.send(&frames::hello(&self.names, (rank(), self.worker), self.service.batch), deadline);
+        let greeted = child.send(&frames::hello(&self.names, (rank(), self.worker), self.service.request), deadline);
         let answer = greeted.and_then(|()| {
             if !child.speaks_within(PATIENCE)? {
                 log::warn!("{} was started and has not said hello yet; it is waited for up to {} s", program.what, START.as_secs());
@@ -85,7 +88,14 @@ impl<'a> Serving<'a> {
     }
 
     /// The same for each point, whatever happens. Where the child dies of a batch, each point is tried alone: which it was shows then.
-    fn answers(&mut self, kind: u32, points: &[f64], columns: usize, deadline: Option<Instant>, out: &mut Vec<Result<Vec<f64>, EvalError>>) {
+    fn answers(
+        &mut self,
+        kind: u32,
+        points: &[f64],
+        columns: usize,
+        deadline: Option<Instant>,
+        out: &mut Vec<Result<Vec<f64>, EvalError>>,
+    ) {
         let d = self.names.parameters.len();
         let n = points.len() / d;
         let attempts = if n == 1 { 1 + self.service.retries } else { 1 };
@@ -167,7 +177,7 @@ impl Density for Serving<'_> {
         let columns = 1 + self.names.derived.len();
         let deadline = self.deadline();
         let mut rows = Vec::with_capacity(thetas.len() / d);
-        for thetas in thetas.chunks(self.service.batch * d) {
+        for thetas in thetas.chunks(self.service.request * d) {
             let points = self.inputs.pick(thetas, d);
             self.answers(frames::POINTS, &points, columns, deadline, &mut rows);
         }
