@@ -215,9 +215,8 @@ fn lynx_and_hare_in_python_give_the_reference_posterior_with_the_same_bits_on_tw
     }
     #[cfg(feature = "mpi")]
     {
-        // Points one by one, which "auto" may come to, cost a whole call of numpy each.
         let mut two = common::fitjob_on(2);
-        two.args(["--ncores", "1", "--set", "run.dispatch=\"static\""]);
+        two.args(["--ncores", "1"]);
         assert_eq!(fit(two, "two")["digest"], alone["digest"]);
     }
 }

@@ -34,6 +34,8 @@ pub struct Crew<'r> {
     link: &'r dyn Link,
     dim: usize,
     answer_len: usize,
+    /// Points that the model wants together.
+    batch: usize,
     desk: Desk<'r>,
     patience: Patience,
     pulse: Pulse,
@@ -73,6 +75,7 @@ impl<'r> Crew<'r> {
         Crew {
             link,
             dim: site.space.n_free(),
+            batch: site.model.batch(),
             answer_len: wire::answer_len(site.model.derived().len()),
             desk: Desk::new(site, threads, bell.clone()),
             patience: Patience::new(bell),
@@ -121,7 +124,10 @@ impl<'r> Crew<'r> {
 
     /// Each rank has what it works on and as much again, so that it finds work when it comes free.
     fn hand_out(&mut self) {
-        let handful = Handout::handful(self.desk.per_point());
+        let handful = match self.batch {
+            1 => Handout::handful(self.desk.per_point()),
+            batch => batch.min(self.window.div_ceil(2 * self.ranks() * self.threads)).max(1),
+        };
         let limit = 2 * self.threads * handful;
         let mut load: Vec<usize> = self.handout.with(self.ranks()).iter().zip(self.backlog()).map(|(a, b)| a + b).collect();
         while !self.waiting.is_empty() {

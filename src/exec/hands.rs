@@ -35,8 +35,6 @@ const COMPUTING: usize = 4;
 const HANDFUL: f64 = 30e-6;
 /// The same for a thread that shares with nobody.
 const HANDFUL_ALONE: f64 = 1e-3;
-/// The same where the model wants points together.
-const BATCH: f64 = 5e-3;
 
 /// Threads given up in calls that do not return; with more of them the machine would fill up.
 const GIVEN_UP: usize = 32;
@@ -100,11 +98,8 @@ impl Queue {
         let share = self.points.len().div_ceil(2);
         let taken = match (room.call_limit, room.batch) {
             (Some(_), _) => 1,
-            // The first alone: a point may take hours, and then company is of no use to it.
-            (None, 2..) => {
-                let worth = self.per_point.map_or(1, |seconds| (BATCH / seconds.max(1e-9)) as usize);
-                worth.clamp(1, room.batch).min(self.points.len().div_ceil(room.staff.point_threads()))
-            }
+            // How much cheaper points are together only the job knows, which asked for it.
+            (None, 2..) => room.batch.min(self.points.len().div_ceil(room.staff.point_threads())),
             (None, _) => self.per_point.map_or(1, |seconds| (worth / seconds.max(1e-9)) as usize).clamp(1, most).min(share),
         };
         self.points.drain(..taken).collect()

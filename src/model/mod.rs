@@ -56,7 +56,7 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
-    /// The most points that are worth giving to one call of [`Density::evaluate`]; 1 where each point costs the same alone.
+    /// The most points that one call of [`Density::evaluate`] should get, where they cost less together; 1 where each costs the same alone.
     fn batch(&self) -> usize {
         1
     }

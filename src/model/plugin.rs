@@ -17,9 +17,6 @@ use std::ffi::CString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Points worth giving to one call of a function that takes many.
-const BATCH: usize = 256;
-
 struct Plugin {
     spec: PluginSpec,
     /// Where the library is, for messages.
@@ -182,10 +179,6 @@ impl Model for Plugin {
 
     fn derived(&self) -> Vec<String> {
         self.spec.derived.clone()
-    }
-
-    fn batch(&self) -> usize {
-        if matches!(self.spec.abi, Abi::Fitjob | Abi::Ultranest) { BATCH } else { 1 }
     }
 
     fn check(&self, names: &[String]) -> Result<(), ModelError> {
