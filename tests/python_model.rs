@@ -204,8 +204,11 @@ fn lynx_and_hare_in_python_give_the_log_likelihood_of_the_ode_model() {
 fn lynx_and_hare_in_python_give_the_reference_posterior_with_the_same_bits_on_two_ranks() {
     let folder = tempfile::tempdir().unwrap();
     let job = format!("{EXAMPLES}/lynx_hare.toml");
+    // An mpiexec that is called by its full path puts its own folder first on the PATH, and another Python with it.
+    let found = succeed(Command::new("python3").args(["-c", "import sys, numpy; print(sys.executable, end='')"]));
+    let interpreter = format!("model.interpreter={:?}", common::text(&found.stdout));
     let fit = |mut command: Command, name: &str| {
-        succeed(command.current_dir(folder.path()).args([&job, "--out", name]));
+        succeed(command.current_dir(folder.path()).args([&job, "--out", name, "--set", &interpreter]));
         summary(&folder.path().join(name))
     };
     let alone = fit(fitjob(), "alone");

@@ -114,9 +114,7 @@ fn refused_until_killed(place: &Path, preload: &str) {
     let refused = quick().output().unwrap();
     let told = common::text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(5), "{told}");
-    for part in
-        ["is in use by host ", &format!("pid {}", holder.id()), "last sign of life ", &format!("kill {}", holder.id()), "--out"]
-    {
+    for part in ["is in use by host ", &format!("pid {}", holder.id()), "last sign of life ", &format!("kill {}", holder.id()), "--out"] {
         assert!(told.contains(part), "no \"{part}\" in\n{told}");
     }
     holder.kill().unwrap();
