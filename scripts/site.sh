@@ -93,12 +93,12 @@ find_hdf5() {
   [ -n "$dir" ] && echo "$dir"
 }
 
-# The libclang that bindgen loads to read mpi.h; fails if there is none.
+# The libclang that bindgen loads to read mpi.h; fails if there is none. (libclang-cpp.so.14 is another library.)
 find_libclang() {
   local dir loaded=${LD_LIBRARY_PATH:-}
   for dir in "${LIBCLANG_PATH:-}" "$(llvm-config --libdir 2>/dev/null)" ${loaded//:/ } \
     /usr/lib/llvm-*/lib "$SITE_LIB" /usr/lib64 /usr/lib64/llvm*/lib /usr/lib /usr/local/lib; do
-    if [ -n "$dir" ] && compgen -G "$dir/libclang[.-]*so*" >/dev/null; then echo "$dir"; return 0; fi
+    if [ -n "$dir" ] && { compgen -G "$dir/libclang.so*" || compgen -G "$dir/libclang-[0-9]*so*"; } >/dev/null; then echo "$dir"; return 0; fi
   done
   return 1
 }

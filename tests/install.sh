@@ -46,5 +46,8 @@ check "an HDF5 of another MPI is not taken, a serial one is" says 0 "openmpi no 
   site MPI=openmpi SITE_LIB=/nowhere HDF5_DIR="$lib/mpich" HDF5_ROOT="$lib/serial" PATH="$work/broken:$PATH"
 check "headers and libraries that are apart are found through h5pcc" says 0 "mpich yes mpich $PWD/target/hdf5-h5pcc []" -- \
   site MPI=mpich SITE_LIB=/nowhere PATH="$work/module:$PATH"
+mkdir "$work/clang"; touch "$work/clang/libclang-cpp.so.14"
+# shellcheck disable=SC2016  # for the inner shell
+check "libclang-cpp is not taken for libclang" silent_on "$work/clang" env LIBCLANG_PATH="$work/clang" bash -c '. scripts/site.sh; find_libclang'
 check "threads only takes the serial HDF5" says 0 "none no serial $lib/serial [--no-default-features --features ode]" -- site MPI=none
 finish
