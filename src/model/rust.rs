@@ -79,7 +79,7 @@ fn build_own<L: Likelihood>(spec: &RustSpec, files: &Files) -> Result<Box<dyn Mo
     Ok(Box::new(Adapter { likelihood, fingerprint, slots: Mutex::default() }))
 }
 
-/// Everything that changes values: what the author says of the program, the settings, and the content of files, wherever they lie.
+/// Everything of the job that changes values: the settings, and the content of files, wherever they lie.
 fn fingerprint<L: Likelihood>(settings: &Table, named: &[FileRef], files: &Files) -> Vec<u8> {
     let mut settings = settings.clone();
     let mut contents = Vec::new();
@@ -96,7 +96,7 @@ fn fingerprint<L: Likelihood>(settings: &Table, named: &[FileRef], files: &Files
         }
         contents.push(0);
     }
-    let about = format!("rust {} {:?} {settings:?}", type_name::<L>(), L::VERSION);
+    let about = format!("rust {} {settings:?}", type_name::<L>());
     [about.into_bytes(), contents].concat()
 }
 
@@ -150,6 +150,10 @@ impl<L: Likelihood> Model for Adapter<L> {
 
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+
+    fn program(&self) -> String {
+        format!("version {}", L::VERSION)
     }
 }
 
