@@ -71,6 +71,10 @@ impl Slot {
             n: AtomicUsize::new(0),
             log_likes: AtomicPtr::new(ptr::null_mut()),
         }));
+        // One for each, since several threads may call exit() at the same time: the C library runs a handler once, and a thread that
+        // finds none left would end the process with the code that it was given.
+        // SAFETY: the handler does only what such a handler may do.
+        unsafe { libc::atexit(on_exit) };
         let mut head = SLOTS.load(SeqCst);
         loop {
             slot.next = head;
@@ -144,7 +148,7 @@ fn busy(mine: bool) -> impl Iterator<Item = &'static Slot> {
     all.filter(move |slot| slot.doing.load(Relaxed) != IDLE && (!mine || slot.thread.load(Relaxed) == here))
 }
 
-/// Sets handlers of signals and of exit(), once in a process. Rust's and MPI's own handlers are there before.
+/// Sets handlers of signals, once in a process. Rust's and MPI's own handlers are there before.
 pub(super) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -163,7 +167,6 @@ pub(super) fn watch() {
             for (signal, _) in SIGNALS {
                 libc::sigaction(signal, &action, ptr::null_mut());
             }
-            libc::atexit(on_exit);
         }
     });
 }
