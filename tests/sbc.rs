@@ -73,7 +73,7 @@ fn a_model_that_thinks_its_errors_smaller_than_they_are_is_found_out() {
 fn a_prior_that_is_not_the_truths_is_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let truth = folder.path().join("truth.toml");
-    write(&truth, &LINE.replace("mean = 1, sd = 1", "mean = 3, sd = 1"));
+    write(&truth, &LINE.replace("mean = 1, sd = 1", "mean = 7, sd = 1"));
     let output = sbc(fitjob(), folder.path(), LINE, "out", &["--sims", "60", "--truth", truth.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("the posterior of a is too low"), "{}", said(&output));

@@ -134,8 +134,9 @@ mod tests {
             Law::Gamma { shape: 2.5, scale: 0.7 },
         ];
         for law in open {
-            close(law.clone(), None, None, 1e-7);
-            close(law, Some(0.3), Some(2.5), 1e-7);
+            // The rule has fewer digits where two halves meet (split normal).
+            close(law.clone(), None, None, 1e-6);
+            close(law, Some(0.3), Some(2.5), 1e-6);
         }
         close(Law::Beta { a: 2.0, b: 3.5 }, None, None, 1e-7);
         close(Law::Beta { a: 2.0, b: 3.5 }, Some(0.3), Some(0.6), 1e-7);
