@@ -39,6 +39,16 @@ pub struct Trial {
     pub ranks: Vec<u64>,
 }
 
+/// A truth, and what it looks like.
+struct Simulated {
+    /// Parameters, then derived quantities, of the job that draws them.
+    truth: Vec<f64>,
+    /// With data drawn there.
+    model: Box<dyn Model>,
+    /// Points that it took.
+    attempts: u64,
+}
+
 /// The name of the rank of the likelihood at the true values: as a function of parameters and data together it finds faults that no
 /// parameter alone shows (Modrak et al. 2023, arXiv:2211.02383).
 const LOG_LIKE: &str = "log L";
@@ -95,7 +105,7 @@ impl Plan {
     }
 
     fn simulate(&self, number: u64) -> Result<Option<Trial>, String> {
-        let (truth, model, attempts) = self.draw(number)?;
+        let Simulated { truth, model, attempts } = self.draw(number)?;
         let job = self.fitting(model, number);
         let outcome = session::fit(&mut World::solo(), &job, 1, None).map_err(|e| e.message)?.0;
         let Outcome::Done(fit) = outcome else { return Ok(None) };
@@ -103,9 +113,8 @@ impl Plan {
         Ok(Some(Trial { number, attempts, n_eff: fit.n_eff, n_like: fit.n_like, ranks }))
     }
 
-    /// True values (parameters, then derived quantities), the model with data drawn at them, and how many points that took: where
-    /// the model is impossible the likelihood is 0 whatever the data, so that such points are no part of the prior in effect.
-    fn draw(&self, number: u64) -> Result<(Vec<f64>, Box<dyn Model>, u64), String> {
+    /// Where the model is impossible the likelihood is 0 whatever the data, so that such points are no part of the prior in effect.
+    fn draw(&self, number: u64) -> Result<Simulated, String> {
         let (source, observer) = (self.source(), self.job.model.simulator()?);
         let simulator: &dyn Simulator = source.model.simulator()?;
         let mut last = String::new();
@@ -115,7 +124,7 @@ impl Plan {
             match simulator.draw(source.space.names(), &theta, &mut rng) {
                 Ok(data) => {
                     let model = observer.with_data(&data).map_err(|e| e.to_string())?;
-                    return Ok((with_derived(&source.space, theta), model, attempt + 1));
+                    return Ok(Simulated { truth: with_derived(&source.space, theta), model, attempts: attempt + 1 });
                 }
                 Err(EvalError::Reject(why)) => last = why,
                 Err(EvalError::Failed(why)) if source.run.on_error == OnError::Reject => last = why,
