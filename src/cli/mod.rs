@@ -3,6 +3,7 @@
 pub mod check;
 mod desk;
 pub mod info;
+pub mod init;
 pub mod run;
 pub mod schema;
 pub mod summary;
@@ -45,6 +46,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Write a job with its likelihood and a Slurm script, all ready to run: the start of your own
+    Init(init::InitArgs),
     /// Validate a job, evaluate prior draws, report the time a call takes
     Check(check::CheckArgs),
     /// Say what this process sees: launcher, MPI, HDF5, cores, features
@@ -126,6 +129,7 @@ pub fn main() -> i32 {
         Some(Command::Info) => info(),
         // The others need no second rank: under mpiexec the first one does it, and prints once.
         Some(_) if launch::detect(&Env::of_process()).rank != 0 => exit::DONE,
+        Some(Command::Init(args)) => init::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Summary(args)) => summary::run(&args),
         Some(Command::Schema) => schema::run(),
