@@ -10,6 +10,7 @@ pub mod summary;
 
 use crate::job::{self, JobError, Package, Source};
 use crate::launch::{self, Env};
+use crate::model::{self, Likelihood};
 use crate::stop::TimeLimit;
 use crate::world::World;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -115,6 +116,12 @@ pub struct RunArgs {
     /// Threads that evaluate on this machine, or in each rank under MPI
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub ncores: Option<u32>,
+}
+
+/// The same for a program with a likelihood of its own, `kind = "rust"` in its job files.
+pub fn main_with<L: Likelihood>() -> i32 {
+    model::register::<L>();
+    main()
 }
 
 /// Does what the command line asks for, and gives the exit code.

@@ -1,15 +1,14 @@
 //! `kind = "plugin"`: a function in a shared library, called by include/fitjob.h or by a signature that it already has.
 
 mod batch;
-mod crash;
 mod foreign;
 mod library;
 mod native;
 
+use super::crash::{self, Slot};
 use super::{Abi, Density, Evaluated, Files, Loaded, Model, ModelError, PluginSpec, positions};
 use crate::task::EvalError;
 use batch::Batch;
-use crash::Slot;
 use foreign::Foreign;
 use library::Library;
 use native::{Functions, Instance, State};
@@ -137,7 +136,7 @@ impl Native {
         if let Some(spare) = self.spare().take_if(|spare| spare.names == names) {
             return Ok(spare);
         }
-        let slot = Slot::new(path, &names);
+        let slot = Slot::new(&format!("the plugin {path}"), &names);
         let state = self.functions.open(&self.config, &names, k, self.opened.fetch_add(1, Ordering::Relaxed), slot)?;
         Ok(Spare { names, state, slot })
     }
@@ -202,7 +201,7 @@ impl Model for Plugin {
         let caller = match &self.interface {
             Interface::Foreign(foreign) => {
                 self.check_derived(foreign, d).map_err(|e| EvalError::Fatal(e.to_string()))?;
-                Caller::Foreign(foreign, Slot::new(&self.path, &own))
+                Caller::Foreign(foreign, Slot::new(&format!("the plugin {}", self.path), &own))
             }
             Interface::Native(native) => {
                 let opened = native.open(&self.path, own, k);
