@@ -45,7 +45,11 @@ fn run(command: &mut Command, kind: &str, folder: &Path, out: &str) -> serde_jso
 
 /// What `fitjob check` says of the same draws from the prior: the lowest and the highest log L.
 fn range(folder: &Path) -> [f64; 2] {
-    let said = text(&succeed(fitjob().arg("check").current_dir(folder)).stdout);
+    range_by(fitjob(), folder)
+}
+
+fn range_by(mut program: Command, folder: &Path) -> [f64; 2] {
+    let said = text(&succeed(program.arg("check").current_dir(folder)).stdout);
     let line = said.lines().find_map(|line| line.strip_prefix("100 prior draws: 100 with a finite log L, from ")).expect(&said);
     let (low, high) = line.split_once(" to ").expect(&said);
     [low, high].map(|value| value.parse().unwrap())
@@ -54,11 +58,16 @@ fn range(folder: &Path) -> [f64; 2] {
 #[test]
 fn every_kind_is_valid_as_written_and_the_same_likelihood_in_every_language() {
     let wanted = range(&scaffold("curve").unwrap().1);
-    for (_home, folder) in DECAY[1..].iter().filter_map(|kind| scaffold(kind)) {
-        let got = range(&folder);
-        for (got, wanted) in got.iter().zip(wanted) {
-            assert!((got - wanted).abs() <= 1e-9 * wanted.abs() + 1e-6, "{}: {got} for {wanted}", folder.display());
-        }
+    for kind in &DECAY[1..] {
+        let Some((_home, folder)) = scaffold(kind) else { continue };
+        same(range(&folder), wanted, kind);
+    }
+}
+
+/// To 1e-9, and the six digits that are printed.
+fn same(got: [f64; 2], wanted: [f64; 2], kind: &str) {
+    for (got, wanted) in got.iter().zip(wanted) {
+        assert!((got - wanted).abs() <= 1e-9 * wanted.abs() + 1e-6, "{kind}: {got} for {wanted}");
     }
 }
 
@@ -67,13 +76,34 @@ fn every_kind_is_valid_as_written_and_the_same_likelihood_in_every_language() {
 fn every_kind_runs_on_two_ranks_and_recovers_what_the_data_were_made_with() {
     for kind in DECAY {
         let Some((_home, folder)) = scaffold(kind) else { continue };
-        let summary = run(&mut common::fitjob_on(2), kind, &folder, "two.run");
-        // Within 5 standard deviations of the posterior: data that were drawn elsewhere would be further off.
-        for (name, truth) in [("a", 100.0), ("tau", 5.0), ("background", 10.0), ("half_life", 5.0 * 2f64.ln())] {
-            let figure = |key: &str| summary["parameters"][name][key].as_f64().unwrap_or_else(|| panic!("{kind}: {summary:#}"));
-            assert!((figure("mean") - truth).abs() < 5.0 * figure("sd") && figure("sd") < 0.4 * truth, "{kind} {name}: {summary:#}");
-        }
+        recovers_the_truth(&run(&mut common::fitjob_on(2), kind, &folder, "two.run"));
     }
+}
+
+/// Within 5 standard deviations of the posterior: data that were drawn elsewhere would be further off.
+fn recovers_the_truth(summary: &serde_json::Value) {
+    for (name, truth) in [("a", 100.0), ("tau", 5.0), ("background", 10.0), ("half_life", 5.0 * 2f64.ln())] {
+        let figure = |key: &str| summary["parameters"][name][key].as_f64().unwrap_or_else(|| panic!("{summary:#}"));
+        assert!((figure("mean") - truth).abs() < 5.0 * figure("sd") && figure("sd") < 0.4 * truth, "{name}: {summary:#}");
+    }
+}
+
+/// With what this test was built from at hand, so that only fitjob's library and the program itself are compiled.
+#[test]
+fn the_rust_program_builds_as_written_and_runs_the_job_by_itself_and_on_two_ranks() {
+    let (_home, folder) = scaffold("rust").unwrap();
+    let built = Path::new(env!("CARGO_BIN_EXE_fitjob")).ancestors().nth(2).unwrap();
+    std::os::unix::fs::symlink(built, folder.join("target")).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    succeed(cargo.args(["build", "--release", "--offline"]).current_dir(&folder).env_remove("CARGO_TARGET_DIR"));
+    let program = folder.join("target/release/decay");
+    same(range_by(common::alone(&program), &folder), range(&scaffold("curve").unwrap().1), "rust");
+    let alone = run(&mut common::alone(&program), "rust", &folder, "alone.run");
+    recovers_the_truth(&alone);
+    #[cfg(feature = "mpi")]
+    assert_eq!(run(&mut common::on(2, &program), "rust", &folder, "two.run")["digest"], alone["digest"]);
+    let script = std::fs::read_to_string(folder.join("fit.slurm")).unwrap();
+    assert!(script.contains("\nfitjob=${FITJOB:-./target/release/decay}\n"));
 }
 
 #[test]
@@ -104,9 +134,7 @@ fn the_commented_lines_of_the_python_job_make_it_vectorised_with_a_derived_quant
         ["function", "batch", "derived"].iter().fold(job.clone(), |job, key| job.replace(&format!("\n#{key} ="), &format!("\n{key} =")));
     assert_eq!(many.len() + 3, job.len());
     write(&folder.join("fit.toml"), &many);
-    for (many, plain) in range(&folder).iter().zip(plain) {
-        assert!((many - plain).abs() <= 1e-9 * plain.abs() + 1e-6, "{many} for {plain}");
-    }
+    same(range(&folder), plain, "vectorised");
     let summary = run(&mut fitjob(), "python", &folder, "many.run");
     let chi_squared = summary["parameters"]["chi_squared"]["mean"].as_f64().expect("a derived quantity");
     assert!((10.0..40.0).contains(&chi_squared), "{chi_squared} for 20 data");
@@ -218,7 +246,7 @@ fn a_folder_that_cannot_be_is_an_error_with_its_name() {
 fn without_a_kind_it_says_which_there_are() {
     let home = tempfile::tempdir().unwrap();
     let why = refused(fitjob().arg("init").current_dir(home.path()), 2);
-    for kind in ["curve", "ode", "python", "c", "fortran"] {
+    for kind in ["curve", "ode", "python", "c", "fortran", "rust"] {
         assert!(why.contains(&format!("fitjob init --{kind} ")), "{why}");
     }
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);

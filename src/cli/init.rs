@@ -112,10 +112,12 @@ fn told(template: &Template, dir: &Path) -> String {
     if dir != Path::new(".") {
         let _ = writeln!(text, "    cd {}", quoted(dir));
     }
-    for (command, what) in template.next() {
-        let _ = writeln!(text, "    {command:<28}  # {what}");
+    let next = template.next();
+    let width = next.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, what) in next {
+        let _ = writeln!(text, "    {command:<width$}  # {what}");
     }
-    text
+    text + &template.note().unwrap_or_default()
 }
 
 /// As a shell wants it.

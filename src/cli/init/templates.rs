@@ -110,6 +110,13 @@ impl Template {
         })
     }
 
+    /// What this machine lacks.
+    pub fn note(&self) -> Option<String> {
+        let source = env!("CARGO_MANIFEST_DIR");
+        let gone = self.flag == "rust" && !Path::new(source).exists();
+        gone.then(|| format!("note: fitjob's source is not at {source} any more: write into Cargo.toml where it is\n"))
+    }
+
     /// Commands in the folder, and what each does.
     pub fn next(&self) -> Vec<(String, &'static str)> {
         let program = self.program.map_or_else(program_as_called, String::from);
@@ -138,14 +145,8 @@ const DEPENDENCY: &str = r#"{ path = "../.." }"#;
 /// The source that this program was built from, with the same features: then both need the same libraries.
 fn dependency() -> String {
     let features = [("mpi", cfg!(feature = "mpi")), ("mpio", cfg!(feature = "mpio")), ("ode", cfg!(feature = "ode"))];
-    let chosen = match features.iter().all(|(_, on)| *on) {
-        true => String::new(),
-        false => {
-            let on: Vec<&str> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
-            format!(", default-features = false, features = {on:?}")
-        }
-    };
-    format!("{{ path = {:?}{chosen} }}", env!("CARGO_MANIFEST_DIR"))
+    let features: Vec<&str> = features.into_iter().filter_map(|(name, on)| on.then_some(name)).collect();
+    format!("{{ path = {:?}, default-features = false, features = {features:?} }}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Lines of cargo's [env]: what told fitjob's own build where MPI, HDF5 and libclang are.
