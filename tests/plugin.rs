@@ -7,7 +7,7 @@ mod plugin_support;
 use common::{fitjob, succeed, summary, text, write};
 use fitjob::model::{Evaluated, Model, ModelError};
 use fitjob::task::EvalError;
-use plugin_support::{C, CPP, FORTRAN, close, compile, evaluate, examples, has_gfortran, model, names, try_model};
+use plugin_support::{C, CPP, FORTRAN, POINTS, REFERENCE, close, compile, evaluate, examples, has_gfortran, model, names, try_model};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -109,14 +109,6 @@ fn a_plugin_by_fitjob_h_gets_its_config_and_gives_gradients() {
 
 // ---- lynx and hare
 
-/// Near the posterior, in its tails, and where the populations explode.
-const POINTS: [[f64; 8]; 4] = [
-    [0.547, 0.0277, 0.8, 0.0241, 34.0, 5.94, 0.248, 0.251],
-    [0.7, 0.02, 0.6, 0.03, 20.0, 9.0, 0.4, 0.3],
-    [1.0, 0.05, 1.0, 0.05, 10.0, 10.0, 0.37, 0.37],
-    [1.6, 0.12, 0.5, 0.11, 5.0, 30.0, 0.2, 1.1],
-];
-
 #[test]
 fn lynx_and_hare_in_c_fortran_and_diffsl_have_the_same_likelihood() {
     let c = model(&examples("lynx_hare_c.so"), "");
@@ -146,18 +138,6 @@ fn derived_quantities_come_with_each_point() {
     assert_eq!(second.log_like, alone);
     assert!(results.iter().all(|r| r.as_ref().is_ok_and(|r| r.derived.len() == 2 && r.derived.iter().all(|v| *v > 4.0))), "{results:?}");
 }
-
-/// As in tests/lynx_hare.rs: posteriordb, hudson_lynx_hare-lotka_volterra.
-const REFERENCE: [(&str, f64, f64); 8] = [
-    ("alpha", 0.546864, 0.063055),
-    ("beta", 0.027747, 0.004155),
-    ("gamma", 0.800095, 0.089370),
-    ("delta", 0.024086, 0.003528),
-    ("hare0", 34.035222, 2.916899),
-    ("lynx0", 5.935897, 0.530552),
-    ("sigma_hare", 0.248057, 0.043263),
-    ("sigma_lynx", 0.251017, 0.043590),
-];
 
 #[test]
 fn the_example_in_c_gives_the_posterior_of_lynx_and_hare() {

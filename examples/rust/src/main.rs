@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Two columns of pelts (thousands), one row a year. The fields are the keys of [model].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LynxHare {
+pub struct LynxHare {
     data: DataSpec,
     /// Error of a step that the solver allows.
     #[serde(default = "default_tolerance")]
