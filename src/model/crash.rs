@@ -61,6 +61,10 @@ const SIGNALS: [(c_int, &str); 5] = [
 impl Slot {
     /// `what`: "the plugin lib.so"; `names`: of the values of a point.
     pub fn new(what: &str, names: &[String]) -> &'static Slot {
+        // One for each instance: of two threads that call exit() at the same time each must find one that has not begun, or the
+        // later one would end the process, with its own code, before the first has reported.
+        // SAFETY: the function lives as long as the process.
+        unsafe { libc::atexit(on_exit) };
         let slot = Box::leak(Box::new(Slot {
             next: ptr::null(),
             what: what.into(),
@@ -144,7 +148,7 @@ fn busy(mine: bool) -> impl Iterator<Item = &'static Slot> {
     all.filter(move |slot| slot.doing.load(Relaxed) != IDLE && (!mine || slot.thread.load(Relaxed) == here))
 }
 
-/// Sets handlers of signals and of exit(), once in a process. Rust's and MPI's own handlers are there before.
+/// Sets handlers of signals, once in a process. Rust's and MPI's own handlers are there before.
 pub(super) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -163,7 +167,6 @@ pub(super) fn watch() {
             for (signal, _) in SIGNALS {
                 libc::sigaction(signal, &action, ptr::null_mut());
             }
-            libc::atexit(on_exit);
         }
     });
 }
