@@ -162,7 +162,7 @@ fn the_python_gradient_is_that_of_its_function() {
 }
 
 fn python_model(folder: &Path) -> Box<dyn Model> {
-    let spec: ModelSpec = toml::from_str("kind = \"python\"\nscript = \"likelihood.py\"").unwrap();
+    let spec: ModelSpec = toml::from_str("kind = \"python\"\nscript = \"likelihood.py\"\ngradient = true").unwrap();
     let load = |file: fitjob::model::FileRef| (file.path.clone(), file.load(&folder.join(&file.path)).unwrap());
     let files: Files = spec.files().into_iter().map(load).collect();
     build(&spec, None, 1, &files).unwrap_or_else(|e| panic!("{e}"))
