@@ -1,7 +1,7 @@
 //! The finished result of a run: broadcast to every rank, written by the root alone.
 
 use crate::prior::{self, Space};
-use crate::sampler::Posterior;
+use crate::sampler::{Optimum, Posterior};
 use crate::stats;
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,13 @@ pub struct Fit {
     pub log_prior: Vec<f64>,
     /// Normalised: the sum of exp is 1.
     pub log_weight: Vec<f64>,
+    /// NaN where the engine gives no evidence.
     pub log_z: f64,
     pub log_z_err: f64,
+    /// Markov chains of equal length, one after another in the rows; 0 where the sample is none.
+    pub n_chains: usize,
+    /// In the unit cube, where the engine looks for the best point.
+    pub optimum: Option<Optimum>,
     /// Kish effective sample size, as the engine defines it.
     pub n_eff: f64,
     /// Likelihood calls of the whole run.
@@ -113,6 +118,8 @@ impl Fit {
             log_weight: posterior.log_weight,
             log_z: posterior.log_z,
             log_z_err: posterior.log_z_err,
+            n_chains: posterior.n_chains,
+            optimum: posterior.optimum,
             n_eff: posterior.n_eff,
             n_like: posterior.n_like,
             warnings: posterior.warnings,

@@ -62,10 +62,19 @@ pub enum Value {
 pub struct Answer {
     pub id: TaskId,
     pub outcome: Result<Value, EvalError>,
-    /// Quantities that the model computes beside log L; empty where there are none.
+    /// Quantities that the model computes beside log L, and after them d log L / du where the engine wants it and the model has
+    /// it; empty where there are none.
     pub derived: Vec<f64>,
     /// Wall seconds the task took where it ran.
     pub seconds: f32,
+}
+
+impl Answer {
+    /// d log L / du, `n_dim` slopes, in a run where answers carry it; NaN where the point was rejected.
+    pub fn gradient(&self, n_dim: usize) -> Vec<f64> {
+        let first = self.derived.len().checked_sub(n_dim);
+        first.map_or(vec![f64::NAN; n_dim], |first| self.derived[first..].to_vec())
+    }
 }
 
 /// A likelihood call that was paid for: what the journal keeps, so that no call is made twice.
@@ -76,7 +85,7 @@ pub struct Evaluation {
     pub u: Vec<f64>,
     /// The value, or why the point was rejected.
     pub outcome: Result<f64, String>,
-    /// Quantities that a model computes beside log L; empty where it computes none.
+    /// As in [`Answer`].
     pub derived: Vec<f64>,
     pub seconds: f32,
 }

@@ -4,7 +4,7 @@ mod engine_support;
 
 use engine_support::{Site, digest, engine, mean, run, run_broken, run_scrambled, settings};
 use fitjob::model::problem::Problem;
-use fitjob::sampler::{EngineSpec, Sampler, build};
+use fitjob::sampler::{self, EngineSpec, Sampler, build, canonical};
 
 /// Small and quick.
 const QUICK: &str = "n_live = 400\nn_eff = 1000";
@@ -22,6 +22,10 @@ fn gauss_log_z(d: usize) -> f64 {
 fn crescent(u: &[f64]) -> f64 {
     let (x, y) = (10.0 * u[0] - 5.0, 10.0 * u[1] - 5.0);
     -100.0 * (y - x * x).powi(2) - (1.0 - x).powi(2)
+}
+
+fn problem(n_dim: usize) -> sampler::Problem {
+    sampler::Problem { n_dim, ..sampler::Problem::default() }
 }
 
 fn within(value: f64, truth: f64, error: f64) {
@@ -151,12 +155,12 @@ fn a_model_that_is_never_possible_is_an_error_in_plain_words() {
 #[test]
 fn settings_that_cannot_work_are_refused_by_name() {
     for (text, key) in [("n_live = 5", "n_live"), ("window = 3", "window"), ("f_live = 0", "f_live"), ("learn = 0", "learn")] {
-        let error = build(&EngineSpec::ImportanceNested(settings(text)), 0, 2, &[]).err().unwrap();
+        let error = build(&EngineSpec::ImportanceNested(settings(text)), 0, &problem(2)).err().unwrap();
         assert!(error.0.contains(key), "{error}");
     }
     assert!(toml::from_str::<fitjob::sampler::importance_nested::Settings>("n_lives = 5").is_err());
-    assert_eq!(EngineSpec::canonical("nautilus"), Some("importance-nested"));
-    assert!(build(&EngineSpec::default(), 0, 0, &[]).is_err());
+    assert_eq!(canonical("nautilus"), Some("importance-nested"));
+    assert!(build(&EngineSpec::default(), 0, &problem(0)).is_err());
 }
 
 /// Mean and standard deviation of (log Z - true) / error over seeds, and the mean number of calls.

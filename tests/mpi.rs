@@ -173,6 +173,7 @@ fn ranks_that_wait_for_a_signal() {
         model: job.model.clone(),
         toolbox: fitjob::sampler::toolbox,
         on_error: job.run.on_error,
+        gradients: false,
         call_limit: None,
         silence_limit: Duration::from_secs(60),
     };

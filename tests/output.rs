@@ -48,6 +48,7 @@ fn posterior() -> Posterior {
         n_like: 5000,
         warnings: vec!["the two halves differ by 3.1 sigma".into()],
         diagnostics: vec![("split_half_z".into(), 3.1)],
+        ..Posterior::default()
     }
 }
 

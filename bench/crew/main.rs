@@ -99,6 +99,9 @@ impl Coordinates for Cube {
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         theta.copy_from_slice(u);
     }
+    fn pull_back(&self, _theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        by_u.copy_from_slice(by_theta);
+    }
 }
 
 /// Burns as many milliseconds as the input says.
@@ -154,6 +157,7 @@ fn main() {
         model: Arc::new(Sleeper(settings.clone())),
         toolbox: || Box::new(Burner),
         on_error: OnError::Abort,
+        gradients: false,
         call_limit: None,
         silence_limit: Duration::from_secs(120),
     };

@@ -67,6 +67,9 @@ impl Coordinates for Cube {
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         theta.copy_from_slice(u);
     }
+    fn pull_back(&self, _theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        by_u.copy_from_slice(by_theta);
+    }
 }
 
 /// Seconds for `ROUNDS` rounds with plain collectives; the sum keeps the compiler honest.
@@ -176,6 +179,7 @@ fn main() {
         model: Arc::new(Normal),
         toolbox: || unreachable!("no computations here"),
         on_error: OnError::Abort,
+        gradients: false,
         call_limit: None,
         silence_limit: Duration::from_secs(120),
     };

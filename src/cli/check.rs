@@ -7,7 +7,6 @@ use crate::launch::cores;
 use crate::model::Density;
 use crate::prior::Role;
 use crate::random::{Purpose, stream, uniform};
-use crate::sampler::EngineSpec;
 use crate::task::EvalError;
 use clap::Args;
 use std::fmt::Write as _;
@@ -167,9 +166,9 @@ fn cost(job: &Job, draws: &[Draw], cores: usize) -> String {
     let (median, longest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
     let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
     let mut text = format!("\na call takes {} (median; longest {})\n", human(median), human(longest));
-    let EngineSpec::ImportanceNested(settings) = &job.engine;
-    let useful = (mean / SAMPLER_SECONDS).floor().clamp(1.0, settings.window as f64) as usize;
-    let limit = if useful == settings.window { "the sampler's window of calls under way" } else { "the sampler's own work" };
+    let width = job.engine.width(job.space.n_free()).max(1);
+    let useful = (mean / SAMPLER_SECONDS).floor().clamp(1.0, width as f64) as usize;
+    let limit = if useful == width { "what the method can have under way at a time" } else { "the sampler's own work" };
     let _ = match useful {
         1 => writeln!(text, "one core is enough: the sampler's own work takes about as long as the calls"),
         _ => writeln!(text, "up to about {useful} cores (ranks x threads) are worth it; the limit is {limit}"),

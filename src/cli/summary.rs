@@ -121,11 +121,9 @@ fn read_job(dir: &Path) -> Result<Job, String> {
 
 /// For a run that has no posterior yet.
 fn standing(p: &Progress) -> String {
-    format!(
-        "{}: log Z = {} ± {} by {} points so far\n",
-        p.phase,
-        text::significant(p.log_z, 4),
-        text::significant(p.log_z_err, 2),
-        text::count(p.n_like)
-    )
+    let evidence = match p.log_z.is_nan() {
+        true => String::new(),
+        false => format!("log Z = {} ± {} by ", text::significant(p.log_z, 4), text::significant(p.log_z_err, 2)),
+    };
+    format!("{}: {evidence}{} points so far\n", p.phase, text::count(p.n_like))
 }

@@ -24,6 +24,22 @@ pub enum Verdict {
     Skipped,
 }
 
+/// Log L and the model's own quantities, and d log L / du after them.
+fn evaluate_with_gradient(site: &Site, density: &mut dyn Density, theta: &[f64]) -> Result<Evaluated, EvalError> {
+    let (mut by_theta, mut by_u) = (vec![0.0; theta.len()], vec![0.0; site.space.n_free()]);
+    let missing = || Err(EvalError::Fatal("the model gives no gradient although it said that it has one".into()));
+    let log_like = density.log_like_gradient(theta, &mut by_theta).unwrap_or_else(missing)?;
+    let mut derived = Vec::new();
+    if site.n_beside() > by_u.len() {
+        let mut alone = Vec::new();
+        density.evaluate(theta, theta.len(), &mut alone);
+        derived = alone.pop().unwrap_or_else(|| Ok(Evaluated::default()))?.derived;
+    }
+    site.space.pull_back(theta, &by_theta, &mut by_u);
+    derived.extend(by_u);
+    Ok(Evaluated { log_like, derived })
+}
+
 pub struct Bench<'s> {
     site: &'s Site,
     density: Option<Box<dyn Density + 's>>,
@@ -79,7 +95,13 @@ impl<'s> Bench<'s> {
             self.site.space.transform(u, theta);
         }
         self.results.clear();
-        density.evaluate(&self.thetas, names.len(), &mut self.results);
+        match self.site.gradients {
+            false => density.evaluate(&self.thetas, names.len(), &mut self.results),
+            true => {
+                let with_gradient = |theta| evaluate_with_gradient(self.site, &mut **density, theta);
+                self.results.extend(self.thetas.chunks_exact(names.len()).map(with_gradient));
+            }
+        }
         Ok(())
     }
 

@@ -76,7 +76,7 @@ impl<'r> Crew<'r> {
             link,
             dim: site.space.n_free(),
             batch: site.model.batch(),
-            answer_len: wire::answer_len(site.model.derived().len()),
+            answer_len: wire::answer_len(site.n_beside()),
             desk: Desk::new(site, threads, bell.clone()),
             patience: Patience::new(bell),
             pulse: Pulse::new(link, site.silence_limit),

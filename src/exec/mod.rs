@@ -51,6 +51,8 @@ pub trait Coordinates: Send + Sync {
     /// All parameters, in the order of `theta`.
     fn names(&self) -> &[String];
     fn transform(&self, u: &[f64], theta: &mut [f64]);
+    /// From d f / d theta to d f / du, `n_free` slopes, at the point with these values.
+    fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]);
 }
 
 /// Where tasks are done: everything an evaluation needs, the same on every rank. Cheap to clone.
@@ -60,10 +62,19 @@ pub struct Site {
     pub model: Arc<dyn Model>,
     pub toolbox: fn() -> Box<dyn Toolbox>,
     pub on_error: OnError,
+    /// Every answer carries d log L / du after the model's own quantities.
+    pub gradients: bool,
     /// A likelihood call that takes longer has failed, and is given up. None: a call takes as long as it takes.
     pub call_limit: Option<Duration>,
     /// How long a rank may be silent until it counts as gone.
     pub silence_limit: Duration,
+}
+
+impl Site {
+    /// Numbers that come with each log-likelihood.
+    fn n_beside(&self) -> usize {
+        self.model.derived().len() + if self.gradients { self.space.n_free() } else { 0 }
+    }
 }
 
 /// Does tasks and answers them, in any order. Points that the model rejects come back as [`crate::task::EvalError::Reject`]

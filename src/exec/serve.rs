@@ -22,7 +22,7 @@ pub fn serve(worker: &Worker, site: &Site, threads: usize) -> Result<(), ExecErr
     let mut server = Server {
         link: worker.link(),
         dim: site.space.n_free(),
-        answer_len: wire::answer_len(site.model.derived().len()),
+        answer_len: wire::answer_len(site.n_beside()),
         desk: Desk::new(site, threads, bell.clone()),
         patience: Patience::new(bell),
         pulse: Pulse::new(worker.link(), site.silence_limit),

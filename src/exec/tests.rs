@@ -53,6 +53,10 @@ impl Density for BowlDensity<'_> {
         }
         Ok(-theta[0] * theta[0] - (theta[1] - 0.3).powi(2))
     }
+    fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
+        gradient.copy_from_slice(&[-2.0 * theta[0], -2.0 * (theta[1] - 0.3)]);
+        Some(self.log_like(theta))
+    }
 }
 
 struct UnitCube(Vec<String>);
@@ -66,6 +70,9 @@ impl Coordinates for UnitCube {
     }
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         theta.copy_from_slice(u);
+    }
+    fn pull_back(&self, _theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        by_u.copy_from_slice(by_theta);
     }
 }
 
@@ -89,6 +96,7 @@ fn site(delay_us: u64, fault: Fault, on_error: OnError) -> Site {
         model: Arc::new(Bowl { delay: Duration::from_micros(delay_us), fault }),
         toolbox: || Box::new(Adder),
         on_error,
+        gradients: false,
         call_limit: None,
         silence_limit: Duration::from_secs(120),
     }
@@ -126,7 +134,7 @@ fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<Answers, Exec
             batch += 1;
         }
         for answer in evaluator.collect()? {
-            let before = answers.insert(answer.id, answer.outcome);
+            let before = answers.insert(answer.id, (answer.outcome, answer.derived));
             assert!(before.is_none(), "{:?} was answered twice", answer.id);
         }
     }
@@ -134,7 +142,8 @@ fn exercise(evaluator: &mut dyn Evaluator, batches: u64) -> Result<Answers, Exec
     Ok(answers)
 }
 
-type Answers = BTreeMap<TaskId, Result<Value, EvalError>>;
+/// Outcome, and what came beside it.
+type Answers = BTreeMap<TaskId, (Result<Value, EvalError>, Vec<f64>)>;
 type Outcome = Result<(Answers, ExecStats), ExecError>;
 
 fn on_ranks(ranks: usize, threads: usize, site: &Site, dispatch: Dispatch, batches: u64) -> Outcome {
@@ -171,6 +180,26 @@ fn every_evaluator_gives_the_same_answers() {
 }
 
 #[test]
+fn gradients_come_beside_the_values_whoever_evaluates() {
+    let site = Site { gradients: true, ..site(50, Fault::Reject, OnError::Abort) };
+    let serial = exercise(&mut Serial::new(&site), 10).unwrap();
+    let (mut with, mut without) = (0, 0);
+    for (id, (outcome, derived)) in serial.iter().filter(|(id, _)| id.lane == 0) {
+        let Work::LogLike(u) = point(id.seq).work else { unreachable!() };
+        match outcome {
+            Ok(_) => assert_eq!(derived, &[-2.0 * u[0], -2.0 * (u[1] - 0.3)]),
+            Err(_) => assert!(derived.is_empty() && u[0] < 0.1),
+        }
+        *if outcome.is_ok() { &mut with } else { &mut without } += 1;
+    }
+    assert!(with > 100 && without > 5, "{with} {without}");
+    assert_eq!(exercise(&mut Threads::new(&site, 2), 10).unwrap(), serial);
+    for dispatch in [Dispatch::Static, Dispatch::Dynamic] {
+        assert_eq!(on_ranks(3, 1, &site, dispatch, 10).unwrap().0, serial, "{dispatch:?}");
+    }
+}
+
+#[test]
 fn every_rank_gets_points_where_the_job_says_static() {
     let site = site(0, Fault::None, OnError::Abort);
     let (answers, stats) = on_ranks(4, 1, &site, Dispatch::Static, 200).unwrap();
@@ -186,7 +215,7 @@ fn rejected_points_are_answered_with_the_reason_and_counted() {
     let (answers, stats) = on_ranks(3, 1, &rejecting, Dispatch::Static, 20).unwrap();
     assert_eq!(answers, serial);
     let reason = Err(EvalError::Reject("a is too small".into()));
-    let rejected: Vec<&TaskId> = serial.iter().filter(|(_, outcome)| **outcome == reason).map(|(id, _)| id).collect();
+    let rejected: Vec<&TaskId> = serial.iter().filter(|(_, (outcome, _))| *outcome == reason).map(|(id, _)| id).collect();
     assert_eq!((stats.rejected, stats.impossible()), (rejected.len() as u64, rejected.len() as u64));
     let small = |id: &TaskId| matches!(point(id.seq).work, Work::LogLike(u) if u[0] < 0.1);
     assert!(rejected.len() > 20 && rejected.into_iter().all(small));
@@ -197,7 +226,7 @@ fn nan_and_infinity_are_rejected_only_where_the_job_says_so() {
     for (fault, word, dispatch) in [(Fault::Nan, "NaN", Dispatch::Static), (Fault::Infinity, "+infinity", Dispatch::Dynamic)] {
         let (answers, stats) = on_ranks(2, 1, &site(0, fault, OnError::Reject), dispatch, 20).unwrap();
         let reason = Err(EvalError::Reject(format!("log-likelihood is {word}")));
-        assert_eq!(answers.values().filter(|outcome| **outcome == reason).count() as u64, stats.nan + stats.plus_infinity);
+        assert_eq!(answers.values().filter(|(outcome, _)| *outcome == reason).count() as u64, stats.nan + stats.plus_infinity);
         assert!(stats.impossible() > 20);
         let error = on_ranks(2, 1, &site(0, fault, OnError::Abort), Dispatch::Static, 20).unwrap_err();
         assert!(error.cause.contains(word) && error.point[0].1 < 0.1, "{error}");
@@ -285,14 +314,14 @@ fn with_hanging_calls(on_error: OnError, evaluate: &Way) -> Result<(usize, usize
     let site = Site { call_limit: Some(Duration::from_millis(150)), ..site(0, Fault::SleepForLong, on_error) };
     let answers = evaluate(&site)?;
     let reason = Err(EvalError::Reject("no value within 0.15 s".into()));
-    Ok((answers.len(), answers.values().filter(|outcome| **outcome == reason).count()))
+    Ok((answers.len(), answers.values().filter(|(outcome, _)| *outcome == reason).count()))
 }
 
 fn sixty(evaluator: &mut dyn Evaluator) -> Result<Answers, ExecError> {
     evaluator.submit((0..60).map(point).collect())?;
     let mut answers = BTreeMap::new();
     while answers.len() < 60 {
-        answers.extend(evaluator.collect()?.into_iter().map(|answer| (answer.id, answer.outcome)));
+        answers.extend(evaluator.collect()?.into_iter().map(|answer| (answer.id, (answer.outcome, answer.derived))));
     }
     Ok(answers)
 }

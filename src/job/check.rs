@@ -92,10 +92,7 @@ pub fn usage(
 
 /// Settings that cannot work are told before any rank starts.
 pub fn engine(tree: &Node, engine: &EngineSpec, space: &Space, problems: &mut Vec<Problem>) {
-    let checked = match engine {
-        EngineSpec::ImportanceNested(settings) => settings.check(space.n_free()),
-    };
-    if let Err(SamplerError(message)) = checked {
+    if let Err(SamplerError(message)) = engine.check(space.n_free()) {
         // "[sampler] n_live = 5 cannot work: ..." names its key.
         let named = message.strip_prefix("[sampler] ").and_then(|rest| rest.split_whitespace().next());
         let node = named.and_then(|key| tree.at(&["sampler", key]));

@@ -59,9 +59,7 @@ fn section(name: &str, content: Table) -> Table {
 
 fn engine(engine: &EngineSpec) -> Result<Table, toml::ser::Error> {
     let mut all = Table::from_iter([("method".to_string(), Value::String(engine.method().into()))]);
-    match engine {
-        EngineSpec::ImportanceNested(settings) => all.extend(table(settings)?),
-    }
+    all.extend(engine.table()?);
     Ok(all)
 }
 

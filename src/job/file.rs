@@ -7,7 +7,7 @@ use crate::exec::{Dispatch, OnError};
 use crate::expr::{Expr, ExprError};
 use crate::model::{self, DelaySpec, ModelSpec, RustSpec};
 use crate::prior::{self, PriorSpec};
-use crate::sampler::{EngineSpec, importance_nested};
+use crate::sampler::{self, EngineSpec};
 use crate::stop::TimeLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -181,21 +181,23 @@ fn read_own(rest: &Node, problems: &mut Vec<Problem>) -> Option<RustSpec> {
 
 fn read_engine(tree: &Node, problems: &mut Vec<Problem>) -> Option<EngineSpec> {
     let node = tree.at(&["sampler"])?;
-    let names: Vec<&str> = EngineSpec::METHODS.iter().flat_map(|(own, others)| [&[*own], *others].concat()).collect();
-    let rest = without(node, &["method"]);
+    let names = sampler::names();
+    let mut rest = without(node, &["method"]);
     let method = match node.at(&["method"]) {
         Some(_) => tag(node, "method", &names, problems)?,
         None => EngineSpec::default().method().to_string(),
     };
-    match EngineSpec::canonical(&method) {
-        Some("importance-nested") => {
-            read::value(&rest, problems, |value| importance_nested::Settings::deserialize(value).map(EngineSpec::ImportanceNested))
-        }
-        _ => {
-            problems.push(unknown_value(node, "method", &method, &names));
-            None
+    let Some(preset) = EngineSpec::called(&method) else {
+        problems.push(unknown_value(node, "method", &method, &names));
+        return None;
+    };
+    for (key, value) in preset.table().expect("an engine's defaults can be written") {
+        if rest.at(&[&key]).is_none() {
+            // What stands in the way is no table, which reading it will tell.
+            let _ = rest.set(&[key], Node { content: Content::Plain(value), ..node.clone() });
         }
     }
+    read::value(&rest, problems, |value| EngineSpec::read(preset.method(), value))
 }
 
 fn read_parameters(node: &Node, problems: &mut Vec<Problem>) -> Vec<(String, ParameterSpec)> {

@@ -3,7 +3,7 @@
 use super::file::{OutputSpec, RunSpec};
 use crate::model::{DelaySpec, ModelSpec};
 use crate::prior::{KINDS, PriorSpec};
-use crate::sampler::{EngineSpec, importance_nested};
+use crate::sampler::{EngineSpec, METHODS};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -91,15 +91,18 @@ impl JsonSchema for Sampler {
 
     /// The settings of each engine, told apart by `method`.
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let engines: Vec<Value> = EngineSpec::METHODS
+        let default = EngineSpec::default().method();
+        let engines: Vec<Value> = METHODS
             .iter()
-            .map(|(own, others)| {
-                let names: Vec<&str> = [&[*own], *others].concat();
-                let mut settings = match *own {
-                    "importance-nested" => importance_nested::Settings::json_schema(generator).to_value(),
-                    other => unreachable!("the engine {other} has no schema"),
-                };
-                settings["properties"]["method"] = json!({ "enum": names, "default": own });
+            .map(|method| {
+                let mut settings = EngineSpec::schema(method.name, generator).expect("an engine of the list has settings");
+                let names = [&[method.name], method.aliases].concat();
+                settings["properties"]["method"] = json!({ "enum": names });
+                match method.name == default {
+                    true => settings["properties"]["method"]["default"] = json!(default),
+                    // Only the default engine need not be named.
+                    false => settings["required"] = json!(["method"]),
+                }
                 settings
             })
             .collect();

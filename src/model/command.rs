@@ -68,8 +68,12 @@ pub(super) fn build(spec: &CommandSpec, files: &Files) -> Result<Box<dyn Model>,
     fingerprint += &format!("{template:?}");
     let env = spec.env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     let program = Program { what: format!("the program {name}"), path, args: spec.command[1..].to_vec(), env };
+    if spec.gradient && spec.mode == CommandMode::Once {
+        let error = ModelError::new(&["gradient"], "a program that is started for each point gives log L and no gradient");
+        return Err(error.help("leave it out: methods that use gradients take finite differences then; or use mode = \"serve\""));
+    }
     let once = (spec.mode == CommandMode::Once).then(|| (spec.clone(), template));
-    let service = Service { program, batch: spec.batch, request: spec.batch, retries: spec.retries, limit: None };
+    let service = Service { program, batch: spec.batch, request: spec.batch, retries: spec.retries, gradient: spec.gradient, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
     Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), hash, once }))
 }
@@ -123,6 +127,10 @@ impl Model for Served {
             }
             None => Box::new(Serving::new(&self.service, inputs, names)?),
         })
+    }
+
+    fn has_gradient(&self) -> bool {
+        self.service.gradient
     }
 
     fn derived(&self) -> Vec<String> {

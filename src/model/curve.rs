@@ -151,6 +151,10 @@ impl Model for Curve {
         Ok(Box::new(Bound { curve: self, run: self.tape().start(), slopes: values.clone(), values, places }))
     }
 
+    fn has_gradient(&self) -> bool {
+        true
+    }
+
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
     }

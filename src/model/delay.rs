@@ -66,6 +66,10 @@ impl Model for Delayed {
         self.inner.check(names)
     }
 
+    fn has_gradient(&self) -> bool {
+        self.inner.has_gradient()
+    }
+
     fn derived(&self) -> Vec<String> {
         self.inner.derived()
     }

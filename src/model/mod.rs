@@ -61,6 +61,11 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Whether [`Density::log_like_gradient`] gives one; the same on every rank.
+    fn has_gradient(&self) -> bool {
+        false
+    }
+
     /// The most points that one call of [`Density::evaluate`] should get, where they cost less together; 1 where each costs the same alone.
     fn batch(&self) -> usize {
         1
@@ -100,7 +105,7 @@ pub trait Density {
         out.extend(thetas.chunks_exact(d).map(one));
     }
 
-    /// Log-likelihood, and its gradient by `theta` into `gradient` (same length), where the model has one.
+    /// Log-likelihood, and its gradient by `theta` into `gradient` (same length), where [`Model::has_gradient`].
     fn log_like_gradient(&mut self, _theta: &[f64], _gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
         None
     }

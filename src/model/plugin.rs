@@ -178,6 +178,10 @@ impl Model for Plugin {
         self.spec.parameters.is_none()
     }
 
+    fn has_gradient(&self) -> bool {
+        matches!(&self.interface, Interface::Native(native) if native.functions.has_gradient())
+    }
+
     fn derived(&self) -> Vec<String> {
         self.spec.derived.clone()
     }

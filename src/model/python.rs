@@ -28,7 +28,7 @@ pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, 
     let program = Program { what, path: spec.interpreter.clone(), args, env: Vec::new() };
     // A plain function is called point by point, but a trip through the pipes for each would cost more than most calls.
     let request = if vectorised { spec.batch } else { REQUEST };
-    let service = Service { program, batch: spec.batch, request, retries: spec.retries, limit: None };
+    let service = Service { program, batch: spec.batch, request, retries: spec.retries, gradient: spec.gradient, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
     Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), hash: hash.clone(), once: None }))
 }

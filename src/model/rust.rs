@@ -136,6 +136,10 @@ impl<L: Likelihood> Model for Adapter<L> {
         owned(self.likelihood.derived())
     }
 
+    fn has_gradient(&self) -> bool {
+        self.likelihood.has_gradient()
+    }
+
     fn batch(&self) -> usize {
         self.likelihood.batch()
     }
@@ -221,14 +225,17 @@ impl<L: Likelihood> Density for Bound<'_, L> {
     }
 
     fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
-        self.pick(theta, theta.len());
         let likelihood = &self.model.likelihood;
+        if !likelihood.has_gradient() {
+            return None;
+        }
+        self.pick(theta, theta.len());
         let Some(places) = &self.places else {
-            return self.slot.evaluating(theta.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(theta, gradient));
+            return Some(self.slot.evaluating(theta.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(theta, gradient)));
         };
         let own = &self.thetas[..];
         let mut slopes = vec![0.0; places.len()];
-        let outcome = self.slot.evaluating(own.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(own, &mut slopes))?;
+        let outcome = self.slot.evaluating(own.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(own, &mut slopes));
         gradient.fill(0.0);
         places.iter().zip(slopes).for_each(|(&place, slope)| gradient[place] += slope);
         Some(outcome)

@@ -221,6 +221,9 @@ pub struct CommandSpec {
     /// Name of the result file in the working folder: log L, then the derived quantities, separated by blanks or lines (once).
     #[serde(default = "default_result")]
     pub result: String,
+    /// The program (serve) gives d log L / d theta too, for methods that use it; without it they take finite differences.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient: bool,
     /// Times that a point is tried again after the child died.
     #[serde(default = "default_retries")]
     pub retries: u32,
@@ -274,6 +277,9 @@ pub struct PythonSpec {
     /// Most points in one call; more than 1: the function is given an array (n, d) and returns n values.
     #[serde(default = "default_batch")]
     pub batch: usize,
+    /// The script has a function of the same name with _gradient, which gives d log L / d theta too, for methods that use it; without it they take finite differences.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradient: bool,
     /// Times that a point is tried again after the interpreter died.
     #[serde(default = "default_retries")]
     pub retries: u32,

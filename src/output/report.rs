@@ -63,13 +63,14 @@ fn figures(s: &Summary) -> String {
             format!(", {} rejected for want of a likelihood ({} after the time limit of a call)", text::count(n), text::count(late))
         }
     };
-    let rows = [
-        ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2))),
+    let log_z = ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2)));
+    let rest = [
         ("n_eff", format!("{:.0} from {} samples", s.n_eff, text::count(s.n_samples as u64))),
         ("calls", format!("{}, efficiency {}{rejected}", text::count(s.n_like), text::percent(s.efficiency))),
         ("digest", format!("{} (seed {})", s.digest, s.seed)),
     ];
-    lines(&rows)
+    let evidence = (!s.log_z.is_nan()).then_some(log_z);
+    lines(&evidence.into_iter().chain(rest).collect::<Vec<_>>())
 }
 
 /// Where the time of all evaluators (ranks x threads) went while the sampler ran.

@@ -86,8 +86,10 @@ fn root_attributes(file: &File, fit: &Fit, facts: &RunFacts, driver: &str, creat
     text(file, "digest", &fit.digest)?;
     text(file, "method", &facts.method)?;
     number(file, "seed", facts.seed)?;
-    number(file, "log_z", fit.log_z)?;
-    number(file, "log_z_err", fit.log_z_err)?;
+    if !fit.log_z.is_nan() {
+        number(file, "log_z", fit.log_z)?;
+        number(file, "log_z_err", fit.log_z_err)?;
+    }
     number(file, "n_eff", fit.n_eff)?;
     number(file, "n_like", fit.n_like)?;
     number(file, "n_samples", fit.len() as u64)?;

@@ -12,6 +12,7 @@ const LEVELS: [f64; 5] = [0.025, 0.16, 0.5, 0.84, 0.975];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
+    /// NaN (null) where the method gives no evidence.
     #[serde(with = "number")]
     pub log_z: f64,
     #[serde(with = "number")]

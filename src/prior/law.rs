@@ -1,6 +1,6 @@
 //! The laws a prior can have: tails, quantile and log density of each, untruncated.
 
-use super::special::*;
+use crate::stats::special::*;
 use libm::{atan2, exp, expm1 as exp_m1, log as ln, log1p as ln_1p, pow, tan};
 use std::f64::consts::{FRAC_PI_2, LN_2, PI, TAU};
 

@@ -3,7 +3,6 @@
 mod kinds;
 mod law;
 mod space;
-mod special;
 mod truncated;
 
 pub use kinds::{KINDS, PriorError, PriorSpec, Uniform, kind_named};

@@ -114,6 +114,31 @@ impl Space {
         }
     }
 
+    /// From d f / d theta to d f / du, one slope for each free parameter, at the point with the values `theta`: du is the prior
+    /// density times d theta. What ties add is taken by central differences of the ties alone.
+    pub fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        for ((slope, prior), &k) in by_u.iter_mut().zip(self.priors()).zip(&self.free) {
+            *slope = (by_theta[k] + self.through_ties(theta, by_theta, k)) / libm::exp(prior.ln_density(theta[k]));
+        }
+    }
+
+    /// Sum over tied parameters of d f / d tied x d tied / d theta_k.
+    fn through_ties(&self, theta: &[f64], by_theta: &[f64], k: usize) -> f64 {
+        if self.ties.is_empty() {
+            return 0.0;
+        }
+        let step = 6e-6 * theta[k].abs().max(1e-6); // cbrt(2^-53)
+        let at = |value: f64| {
+            let mut moved = theta.to_vec();
+            moved[k] = value;
+            self.ties.iter().for_each(|(i, expr)| moved[*i] = expr.eval(&moved));
+            moved
+        };
+        let (low, high) = (theta[k] - step, theta[k] + step);
+        let (below, above) = (at(low), at(high));
+        self.ties.iter().map(|(i, _)| by_theta[*i] * (above[*i] - below[*i]) / (high - low)).sum()
+    }
+
     pub fn derived_names(&self) -> &[String] {
         &self.derived_names
     }
@@ -219,4 +244,38 @@ fn circle(reads: &[Vec<usize>], done: &[bool]) -> Vec<usize> {
         path.push(next);
     }
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prior::PriorSpec;
+
+    fn free(name: &str, kind: &str, settings: &str) -> Parameter {
+        let settings = toml::Value::Table(toml::from_str(settings).unwrap());
+        let prior = PriorSpec::read(kind, settings).unwrap().unwrap().build().unwrap();
+        Parameter { name: name.into(), role: Role::Free { prior, periodic: false } }
+    }
+
+    #[test]
+    fn slopes_by_the_unit_cube_are_those_of_the_transform_ties_included() {
+        let tie = |name: &str, text: &str| Parameter { name: name.into(), role: Role::Tied(Expr::parse(text).unwrap()) };
+        let a = free("a", "normal", "mean = 3\nsd = 2");
+        let b = free("b", "log-uniform", "min = 0.1\nmax = 50");
+        let space = Space::new(vec![a, tie("c", "a*b + d"), b, tie("d", "sqrt(b)")], vec![]).unwrap();
+        let f = |u: &[f64]| {
+            let mut theta = [0.0; 4];
+            space.transform(u, &mut theta);
+            (theta, theta[0] + 2.0 * theta[1] - 3.0 * theta[2] + 0.5 * theta[3])
+        };
+        for u in [[0.3, 0.4], [0.9, 0.1], [0.5, 0.99]] {
+            let mut slopes = [0.0; 2];
+            space.pull_back(&f(&u).0, &[1.0, 2.0, -3.0, 0.5], &mut slopes);
+            for k in 0..2 {
+                let at = |step: f64| f(&[0, 1].map(|i| if i == k { u[i] + step } else { u[i] })).1;
+                let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
+                assert!((slopes[k] / numeric - 1.0).abs() < 1e-7, "{u:?} {k}: {} {numeric}", slopes[k]);
+            }
+        }
+    }
 }

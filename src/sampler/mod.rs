@@ -1,7 +1,11 @@
 //! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
 
 pub mod importance_nested;
+mod registry;
 pub mod saved;
+pub mod standard;
+
+pub use registry::{Engine, EngineSettings, EngineSpec, METHODS, Method, build, canonical, names, restore};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +20,17 @@ pub enum Ask {
     Wait,
     /// Finished, and why.
     Done(String),
+}
+
+/// What an engine is told of the problem: nothing of ranks, models or physical values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Free parameters: the dimension of the unit cube.
+    pub n_dim: usize,
+    /// Indices of those whose two ends are the same point.
+    pub periodic: Vec<usize>,
+    /// Answers carry d log L / du ([`crate::task::Answer::gradient`]).
+    pub gradient: bool,
 }
 
 /// The contract every engine keeps.
@@ -48,6 +63,7 @@ pub struct Progress {
     pub fraction: Option<f64>,
     pub n_like: u64,
     pub n_eff: f64,
+    /// NaN where the engine gives none.
     pub log_z: f64,
     pub log_z_err: f64,
     /// Engine-specific counters in display order, e.g. ("bounds", 11.0).
@@ -63,8 +79,13 @@ pub struct Posterior {
     pub log_like: Vec<f64>,
     /// Normalised: sum of exp = 1.
     pub log_weight: Vec<f64>,
+    /// NaN where the engine gives no evidence.
     pub log_z: f64,
     pub log_z_err: f64,
+    /// Where the sample is Markov chains: how many of equal length, one after another in the rows. 0 where it is not.
+    pub n_chains: usize,
+    /// Where the engine looks for the best point.
+    pub optimum: Option<Optimum>,
     /// Kish effective sample size of the weights as the engine defines it.
     pub n_eff: f64,
     pub n_like: u64,
@@ -74,74 +95,20 @@ pub struct Posterior {
     pub diagnostics: Vec<(String, f64)>,
 }
 
-/// Which engine, and its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum EngineSpec {
-    ImportanceNested(importance_nested::Settings),
-}
-
-impl EngineSpec {
-    /// Own name of each engine, and the names it also answers to.
-    pub const METHODS: &[(&str, &[&str])] = &[("importance-nested", &["nautilus", "importance_nested"])];
-
-    /// The own name of an engine given by any of its names.
-    pub fn canonical(method: &str) -> Option<&'static str> {
-        Self::METHODS.iter().find(|(own, others)| *own == method || others.contains(&method)).map(|(own, _)| *own)
-    }
-
-    /// Settings of any engine that say how far to go, and not which way: a run may be taken up again with higher ones.
-    pub const TARGETS: &[&str] = &["n_eff", "n_like_max"];
-
-    /// The same engine with all targets at their defaults: what stays the same when a run is extended.
-    pub fn without_targets(&self) -> EngineSpec {
-        match self {
-            EngineSpec::ImportanceNested(settings) => {
-                let importance_nested::Settings { n_eff, n_like_max, .. } = importance_nested::Settings::default();
-                EngineSpec::ImportanceNested(importance_nested::Settings { n_eff, n_like_max, ..settings.clone() })
-            }
-        }
-    }
-
-    /// The engine's own name.
-    pub fn method(&self) -> &'static str {
-        match self {
-            EngineSpec::ImportanceNested(_) => "importance-nested",
-        }
-    }
-}
-
-impl Default for EngineSpec {
-    fn default() -> Self {
-        EngineSpec::ImportanceNested(importance_nested::Settings::default())
-    }
-}
-
-/// An engine for a problem of `n_dim` free parameters, of which `periodic` (indices) have no ends.
-///
-/// # Errors
-/// A setting that cannot work, by name, with what it must be.
-pub fn build(spec: &EngineSpec, seed: u64, n_dim: usize, periodic: &[usize]) -> Result<Box<dyn Sampler>, SamplerError> {
-    match spec {
-        EngineSpec::ImportanceNested(settings) => {
-            Ok(Box::new(importance_nested::ImportanceNested::new(settings.clone(), seed, n_dim, periodic)?))
-        }
-    }
-}
-
-/// The sampler whose state was saved, by its engine's own name.
-///
-/// # Errors
-/// A state that this build cannot read, and why.
-pub fn restore(method: &str, state: &[u8]) -> Result<Box<dyn Sampler>, SamplerError> {
-    match method {
-        "importance-nested" => Ok(Box::new(saved::read::<importance_nested::ImportanceNested>(state)?)),
-        _ => Err(SamplerError(format!("the saved run used the method {method}, which this build of fitjob does not have"))),
-    }
-}
-
 /// What every rank needs to do the engines' own computations; each thread has one.
 pub fn toolbox() -> Box<dyn Toolbox> {
     Box::new(Tools::default())
+}
+
+/// The best point that an optimiser found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Optimum {
+    /// Unit-cube coordinates, n_dim.
+    pub u: Vec<f64>,
+    /// Covariance of the unit-cube coordinates from the curvature there, n_dim x n_dim; empty where it could not be had.
+    pub covariance: Vec<f64>,
+    /// Indices of coordinates at an end of their prior.
+    pub at_bound: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -150,6 +117,7 @@ struct Tools {
 }
 
 impl Toolbox for Tools {
+    /// Each engine has a hundred of kinds.
     fn compute(&mut self, kind: u16, shared: &[&Shared], input: &[u8]) -> Result<Vec<u8>, EvalError> {
         self.importance_nested.compute(kind, shared, input)
     }

@@ -28,9 +28,9 @@ impl Computed {
     }
 
     pub fn note(&mut self, call: &Evaluation) {
-        if !self.names.is_empty() && call.derived.len() == self.names.len() {
+        if !self.names.is_empty() && call.derived.len() >= self.names.len() {
             self.u.extend(&call.u);
-            self.values.extend(&call.derived);
+            self.values.extend(&call.derived[..self.names.len()]); // a gradient may follow
         }
     }
 

@@ -1,6 +1,7 @@
 //! Statistics of weighted samples: pure functions, sums in the order of the samples.
 
 mod resample;
+pub mod special;
 
 pub use resample::systematic;
 

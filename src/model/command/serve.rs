@@ -17,6 +17,8 @@ pub struct Service {
     /// Most points in one request.
     pub request: usize,
     pub retries: u32,
+    /// The job says that it has gradients.
+    pub gradient: bool,
     pub limit: Option<Duration>,
 }
 
@@ -32,12 +34,11 @@ pub struct Serving<'a> {
     names: Names,
     worker: usize,
     child: Option<Child>,
-    has_gradient: bool,
 }
 
 impl<'a> Serving<'a> {
     pub fn new(service: &'a Service, inputs: Inputs, names: Names) -> Result<Serving<'a>, EvalError> {
-        let mut serving = Serving { service, inputs, names, worker: new_worker(), child: None, has_gradient: false };
+        let mut serving = Serving { service, inputs, names, worker: new_worker(), child: None };
         serving.start().map_err(|trouble| match trouble {
             Trouble::Died(why) | Trouble::Late(why) | Trouble::Broken(why) => EvalError::Fatal(why),
         })?;
@@ -63,7 +64,12 @@ impl<'a> Serving<'a> {
         })?;
         let refused = |why: String| Trouble::Broken(format!("{}: {why}", program.what));
         match frame.kind {
-            frames::HELLO => self.has_gradient = frames::check_hello(&frame.body, &self.names).map_err(refused)?,
+            frames::HELLO => {
+                let has_gradient = frames::check_hello(&frame.body, &self.names).map_err(refused)?;
+                if self.service.gradient && !has_gradient {
+                    return Err(refused("[model] gradient = true, but it has none (a script: the function's name with _gradient)".into()));
+                }
+            }
             frames::ERROR => return Err(refused(frames::error(&frame.body).map_or_else(|e| e, |(_, text)| text))),
             kind => return Err(child.broken(&format!("it answered the hello with a frame of kind {kind}"))),
         }
@@ -185,7 +191,7 @@ impl Density for Serving<'_> {
     }
 
     fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
-        if !self.has_gradient {
+        if !self.service.gradient {
             return None;
         }
         let points = self.inputs.pick(theta, theta.len());

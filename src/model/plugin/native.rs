@@ -60,6 +60,10 @@ impl Functions {
         }
     }
 
+    pub fn has_gradient(&self) -> bool {
+        self.gradient.is_some()
+    }
+
     fn door(&self) -> MutexGuard<'_, ()> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }

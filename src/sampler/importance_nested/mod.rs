@@ -20,7 +20,7 @@ pub use tools::Tools;
 use self::run::{Mail, Phase, Run};
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{Ask, EngineSpec, Posterior, Progress, Sampler, SamplerError, saved};
+use crate::sampler::{Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
 use crate::task::Answer;
 
 /// The engine: a [`Run`] and the mail it has not yet handed out.
@@ -38,6 +38,14 @@ impl ImportanceNested {
         let mut mail = Mail::default();
         let run = Run::new(settings, seed, n_dim, periodic, &mut mail);
         Ok(ImportanceNested { run, mail })
+    }
+}
+
+impl Engine for ImportanceNested {
+    type Settings = Settings;
+
+    fn start(settings: Settings, seed: u64, problem: &Problem) -> Result<Self, SamplerError> {
+        Self::new(settings, seed, problem.n_dim, &problem.periodic)
     }
 }
 
@@ -75,7 +83,8 @@ impl Sampler for ImportanceNested {
     }
 
     fn extend(&mut self, spec: &EngineSpec) -> bool {
-        let EngineSpec::ImportanceNested(settings) = spec;
+        #[allow(irrefutable_let_patterns)] // until there is another engine
+        let EngineSpec::ImportanceNested(settings) = spec else { return false };
         let more = self.run.phase == Phase::Finished && *settings != self.run.settings;
         if more {
             self.run.extend(settings);

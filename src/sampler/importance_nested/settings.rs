@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::SamplerError;
+use crate::sampler::{EngineSettings, SamplerError};
 
 /// Settings of importance nested sampling (Lange 2023, MNRAS 525, 3181; method names `importance-nested`, `nautilus`).
 ///
@@ -79,9 +79,18 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl EngineSettings for Settings {
+    fn without_targets(&self) -> Settings {
+        let Settings { n_eff, n_like_max, .. } = Settings::default();
+        Settings { n_eff, n_like_max, ..self.clone() }
+    }
+
+    fn width(&self, _n_dim: usize) -> usize {
+        self.window
+    }
+
     /// Refuses what cannot work, naming the setting and its allowed range.
-    pub fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
+    fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
         let refuse =
             |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
         if n_dim == 0 {
@@ -123,7 +132,9 @@ impl Settings {
         }
         Ok(())
     }
+}
 
+impl Settings {
     /// Live points in use.
     pub fn live(&self) -> usize {
         let share = if self.discard_exploration { self.learn } else { 1.0 };

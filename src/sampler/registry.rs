@@ -1,0 +1,147 @@
+//! The engines by name: adding one is a line in the list below and a folder beside this file.
+
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Problem, Sampler, SamplerError, importance_nested, saved};
+
+/// A sampler that jobs can name.
+pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
+    type Settings: EngineSettings;
+
+    /// # Errors
+    /// A setting that cannot work, by name, with what it must be.
+    fn start(settings: Self::Settings, seed: u64, problem: &Problem) -> Result<Self, SamplerError>;
+}
+
+/// The `[sampler]` section of an engine.
+pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema {
+    /// What is not typed when the engine is asked for by one of its other names.
+    fn called(_name: &str) -> Self {
+        Self::default()
+    }
+
+    /// # Errors
+    /// "[sampler] key = value cannot work: it must be ..." for a problem of `n_dim` free parameters.
+    fn check(&self, n_dim: usize) -> Result<(), SamplerError>;
+
+    /// The same with all targets ([`EngineSpec::TARGETS`]) at their defaults: what stays the same when a run is extended.
+    fn without_targets(&self) -> Self;
+
+    /// Likelihood calls that can be under way at the same time: more cores than this would wait.
+    fn width(&self, n_dim: usize) -> usize;
+
+    /// Whether calls should give d log L / du too, where the model can ([`crate::task::Answer::gradient`]).
+    fn wants_gradient(&self) -> bool {
+        false
+    }
+}
+
+macro_rules! engines {
+    ($($variant:ident, $module:ident::$engine:ident, $name:literal, [$($alias:literal),*], $purpose:literal;)*) => {
+        /// Which engine, and its settings.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum EngineSpec { $($variant($module::Settings)),* }
+
+        /// Of each engine: its own name, the names it also answers to, and what it is for.
+        pub const METHODS: &[Method] = &[$(Method { name: $name, aliases: &[$($alias),*], purpose: $purpose }),*];
+
+        impl EngineSpec {
+            /// The engine's own name.
+            pub fn method(&self) -> &'static str {
+                match self { $(EngineSpec::$variant(_) => $name),* }
+            }
+
+            pub fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
+                match self { $(EngineSpec::$variant(settings) => settings.check(n_dim)),* }
+            }
+
+            pub fn without_targets(&self) -> EngineSpec {
+                match self { $(EngineSpec::$variant(settings) => EngineSpec::$variant(settings.without_targets())),* }
+            }
+
+            pub fn width(&self, n_dim: usize) -> usize {
+                match self { $(EngineSpec::$variant(settings) => settings.width(n_dim)),* }
+            }
+
+            pub fn wants_gradient(&self) -> bool {
+                match self { $(EngineSpec::$variant(settings) => settings.wants_gradient()),* }
+            }
+
+            /// The settings as a table, every key with its value.
+            pub fn table(&self) -> Result<toml::Table, toml::ser::Error> {
+                match self { $(EngineSpec::$variant(settings) => toml::Table::try_from(settings)),* }
+            }
+
+            /// What is not typed when an engine is asked for by this name. None: no engine is called so.
+            pub fn called(name: &str) -> Option<EngineSpec> {
+                match canonical(name)? { $($name => Some(EngineSpec::$variant($module::Settings::called(name))),)* _ => None }
+            }
+
+            /// Reads the settings of the engine with this own name.
+            pub fn read<'de, D: serde::Deserializer<'de>>(name: &str, from: D) -> Result<EngineSpec, D::Error> {
+                match name {
+                    $($name => $module::Settings::deserialize(from).map(EngineSpec::$variant),)*
+                    _ => Err(serde::de::Error::custom(format!("no engine is called {name}"))),
+                }
+            }
+
+            /// JSON schema of the settings of the engine with this own name.
+            pub fn schema(name: &str, generator: &mut SchemaGenerator) -> Option<serde_json::Value> {
+                match name { $($name => Some($module::Settings::json_schema(generator).to_value()),)* _ => None }
+            }
+        }
+
+        /// An engine for a problem.
+        ///
+        /// # Errors
+        /// A setting that cannot work, by name, with what it must be.
+        pub fn build(spec: &EngineSpec, seed: u64, problem: &Problem) -> Result<Box<dyn Sampler>, SamplerError> {
+            match spec { $(EngineSpec::$variant(settings) => Ok(Box::new($module::$engine::start(settings.clone(), seed, problem)?))),* }
+        }
+
+        /// The sampler whose state was saved, by its engine's own name.
+        ///
+        /// # Errors
+        /// A state that this build cannot read, and why.
+        pub fn restore(method: &str, state: &[u8]) -> Result<Box<dyn Sampler>, SamplerError> {
+            match method {
+                $($name => Ok(Box::new(saved::read::<$module::$engine>(state)?)),)*
+                _ => Err(SamplerError(format!("the saved run used the method {method}, which this build of fitjob does not have"))),
+            }
+        }
+    };
+}
+
+engines! {
+    ImportanceNested, importance_nested::ImportanceNested, "importance-nested", ["nautilus", "importance_nested"],
+        "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
+}
+
+/// What `fitjob methods` lists.
+pub struct Method {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub purpose: &'static str,
+}
+
+impl EngineSpec {
+    /// Settings of any engine that say how far to go, and not which way: a run may be taken up again with higher ones.
+    pub const TARGETS: &[&str] = &["n_eff", "n_like_max"];
+}
+
+impl Default for EngineSpec {
+    fn default() -> Self {
+        EngineSpec::ImportanceNested(importance_nested::Settings::default())
+    }
+}
+
+/// The own name of an engine given by any of its names.
+pub fn canonical(method: &str) -> Option<&'static str> {
+    METHODS.iter().find(|m| m.name == method || m.aliases.contains(&method)).map(|m| m.name)
+}
+
+/// All names that jobs may use.
+pub fn names() -> Vec<&'static str> {
+    METHODS.iter().flat_map(|m| [&[m.name], m.aliases].concat()).collect()
+}
