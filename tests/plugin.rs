@@ -262,6 +262,36 @@ fn a_wrong_number_of_parameters_ends_the_job_before_it_begins() {
     }
 }
 
+// ---- a recompiled library
+
+#[test]
+fn a_recompiled_library_is_refused_unless_it_is_said_to_give_the_same_values_and_does() {
+    let function = |log_like: &str| format!("double f(const double *t, int n) {{ return {log_like}; }}");
+    let (_a, first) = compile(C, &function("-t[0] * t[0]"));
+    let (_b, same) = compile(C, &format!("const char *message = \"no typo\";\n{}", function("-t[0] * t[0]")));
+    let (_c, other) = compile(C, &function("t[1] > 0.8 ? -t[0] * t[0] * 1.0000000000001 : -t[0] * t[0]"));
+    let folder = tempfile::tempdir().unwrap();
+    let go = |library: &str, args: &[&str]| {
+        write(&folder.path().join("job.toml"), &job_of(library, "abi = \"plain\"\nsymbol = \"f\""));
+        fitjob().current_dir(folder.path()).args(["job.toml", "--out", "run"]).args(args).output().unwrap()
+    };
+    assert!(go(&first, &[]).status.success());
+    let more = ["--resume", "--set", "sampler.n_eff=400"];
+    let refused = go(&same, &more);
+    let error = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(error.contains("the model's program: was") && error.contains("--same-model"), "{error}");
+    let broken = go(&other, &[&more[..], &["--same-model"]].concat());
+    let error = text(&broken.stderr);
+    assert!(broken.status.code() == Some(3) && error.contains("the likelihood is not what it was: at a = 0."), "{error}");
+    let resumed = go(&same, &[&more[..], &["--same-model"]].concat());
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let digest = |run: &str| summary(&folder.path().join(run))["digest"].clone();
+    succeed(fitjob().current_dir(folder.path()).args(["job.toml", "--out", "again", "--resume=auto", "--set", "sampler.n_eff=200"]));
+    succeed(fitjob().current_dir(folder.path()).args(["job.toml", "--out", "again", "--resume", "--set", "sampler.n_eff=400"]));
+    assert_eq!(digest("run"), digest("again"));
+}
+
 // ---- what goes wrong in the run
 
 /// Alone, and under mpiexec.

@@ -110,6 +110,9 @@ pub struct RunArgs {
     /// Go on with the run in the run directory: after a kill or a stop, or to a higher n_eff; with =auto, start if there is none
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes", conflicts_with = "force")]
     pub resume: Option<Resume>,
+    /// With --resume: a recompiled model gives the values that it gave before. Up to 32 stored points must agree to the last bit
+    #[arg(long, requires = "resume")]
+    pub same_model: bool,
     /// Stop with a checkpoint and exit code 75 after this time: seconds, or 90m, "1h 30m", 12:00:00, 2-00:00:00
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<TimeLimit>,
@@ -122,6 +125,12 @@ pub struct RunArgs {
 pub fn main_with<L: Likelihood>() -> i32 {
     model::register::<L>();
     main()
+}
+
+/// What to call the program in commands that are proposed: `fitjob`, or a program with a likelihood of its own.
+fn program() -> String {
+    let own = model::own().and_then(|_| Some(std::env::current_exe().ok()?.file_name()?.to_string_lossy().into_owned()));
+    own.unwrap_or_else(|| "fitjob".into())
 }
 
 /// Does what the command line asks for, and gives the exit code.

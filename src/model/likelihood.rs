@@ -48,9 +48,14 @@ pub trait Likelihood: Serialize + DeserializeOwned + Send + Sync + 'static {
         Ok(Evaluated { log_like: self.log_like(theta)?, derived: Vec::new() })
     }
 
-    /// Log L, and its gradient by `theta` into `gradient` (same length), where there is one.
-    fn gradient(&self, _theta: &[f64], _gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
-        None
+    /// Whether there is a [`gradient`](Likelihood::gradient).
+    fn has_gradient(&self) -> bool {
+        false
+    }
+
+    /// Log L, and its gradient by `theta` into `gradient` (same length).
+    fn gradient(&self, _theta: &[f64], _gradient: &mut [f64]) -> Result<f64, EvalError> {
+        Err(EvalError::Fatal("the likelihood says that it has a gradient, and has none".into()))
     }
 
     /// The most points that [`evaluate_many`](Likelihood::evaluate_many) should get at once, where they cost less together.

@@ -75,8 +75,14 @@ pub trait Model: Send + Sync {
     /// end such a call does so then.
     fn limit_calls(&mut self, _limit: Duration) {}
 
-    /// Everything that changes the likelihood's value, for the digest of the job.
+    /// Everything of the job that changes the likelihood's value, for the digest of the job.
     fn fingerprint(&self) -> Vec<u8>;
+
+    /// Names what the program is that computes it, where that is not fitjob (a hash of its bytes, say): part of the digest too, but the
+    /// program may be another on resuming, if the user says that it gives the same values.
+    fn program(&self) -> String {
+        String::new()
+    }
 }
 
 /// What a model gives for one point.

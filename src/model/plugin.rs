@@ -24,6 +24,8 @@ struct Plugin {
     /// Held during calls, if the library is not made for several threads.
     turn: Option<Mutex<()>>,
     fingerprint: Vec<u8>,
+    /// Hash of the library.
+    program: String,
 }
 
 enum Interface {
@@ -65,14 +67,14 @@ pub(super) fn build(spec: &PluginSpec, files: &Files) -> Result<Box<dyn Model>, 
         Abi::Fitjob | Abi::Plain => library.has("fitjob_not_thread_safe"),
         _ => !library.has("fitjob_thread_safe"),
     };
-    let fingerprint = fingerprint(spec, hash);
-    Ok(Box::new(Plugin { spec: spec.clone(), path: library.path, interface, turn: alone.then(Mutex::default), fingerprint }))
+    let (fingerprint, program) = (fingerprint(spec), hash.clone());
+    Ok(Box::new(Plugin { spec: spec.clone(), path: library.path, interface, turn: alone.then(Mutex::default), fingerprint, program }))
 }
 
-/// Everything that changes values. Where the library lies does not.
-fn fingerprint(spec: &PluginSpec, hash: &str) -> Vec<u8> {
+/// Everything of the job that changes values. Where the library lies does not.
+fn fingerprint(spec: &PluginSpec) -> Vec<u8> {
     let PluginSpec { library: _, abi, symbol, prior, parameters, derived, config } = spec;
-    format!("plugin {hash} {abi:?} {symbol:?} {prior:?} {parameters:?} {derived:?} {config:?}").into_bytes()
+    format!("plugin {abi:?} {symbol:?} {prior:?} {parameters:?} {derived:?} {config:?}").into_bytes()
 }
 
 /// Keys that mean nothing beside others.
@@ -218,6 +220,10 @@ impl Model for Plugin {
 
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+
+    fn program(&self) -> String {
+        self.program.clone()
     }
 }
 

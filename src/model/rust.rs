@@ -79,7 +79,7 @@ fn build_own<L: Likelihood>(spec: &RustSpec, files: &Files) -> Result<Box<dyn Mo
     Ok(Box::new(Adapter { likelihood, fingerprint, slots: Mutex::default() }))
 }
 
-/// Everything that changes values: what the author says of the program, the settings, and the content of files, wherever they lie.
+/// Everything of the job that changes values: the settings, and the content of files, wherever they lie.
 fn fingerprint<L: Likelihood>(settings: &Table, named: &[FileRef], files: &Files) -> Vec<u8> {
     let mut settings = settings.clone();
     let mut contents = Vec::new();
@@ -96,7 +96,7 @@ fn fingerprint<L: Likelihood>(settings: &Table, named: &[FileRef], files: &Files
         }
         contents.push(0);
     }
-    let about = format!("rust {} {:?} {settings:?}", type_name::<L>(), L::VERSION);
+    let about = format!("rust {} {settings:?}", type_name::<L>());
     [about.into_bytes(), contents].concat()
 }
 
@@ -136,6 +136,10 @@ impl<L: Likelihood> Model for Adapter<L> {
         owned(self.likelihood.derived())
     }
 
+    fn has_gradient(&self) -> bool {
+        self.likelihood.has_gradient()
+    }
+
     fn batch(&self) -> usize {
         self.likelihood.batch()
     }
@@ -150,6 +154,10 @@ impl<L: Likelihood> Model for Adapter<L> {
 
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+
+    fn program(&self) -> String {
+        format!("version {}", L::VERSION)
     }
 }
 
@@ -217,14 +225,17 @@ impl<L: Likelihood> Density for Bound<'_, L> {
     }
 
     fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
-        self.pick(theta, theta.len());
         let likelihood = &self.model.likelihood;
+        if !likelihood.has_gradient() {
+            return None;
+        }
+        self.pick(theta, theta.len());
         let Some(places) = &self.places else {
-            return self.slot.evaluating(theta.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(theta, gradient));
+            return Some(self.slot.evaluating(theta.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(theta, gradient)));
         };
         let own = &self.thetas[..];
         let mut slopes = vec![0.0; places.len()];
-        let outcome = self.slot.evaluating(own.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(own, &mut slopes))?;
+        let outcome = self.slot.evaluating(own.as_ptr(), ptr::null_mut(), 1, || likelihood.gradient(own, &mut slopes));
         gradient.fill(0.0);
         places.iter().zip(slopes).for_each(|(&place, slope)| gradient[place] += slope);
         Some(outcome)
