@@ -35,7 +35,11 @@ impl Entry {
     fn question(&self) -> Option<String> {
         let job = self.job.as_ref().ok()?;
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&job.model.fingerprint()).update(b"\n").update(job.space.parameters_fingerprint().as_bytes());
+        hasher
+            .update(&job.model.fingerprint())
+            .update(job.model.program().as_bytes())
+            .update(b"\n")
+            .update(job.space.parameters_fingerprint().as_bytes());
         Some(hasher.finalize().to_hex().to_string())
     }
 }

@@ -90,6 +90,10 @@ impl Model for Delayed {
     fn fingerprint(&self) -> Vec<u8> {
         self.inner.fingerprint()
     }
+
+    fn program(&self) -> String {
+        self.inner.program()
+    }
 }
 
 impl Delayed {

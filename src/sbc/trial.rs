@@ -150,6 +150,7 @@ impl Plan {
             resolved_toml: String::new(),
             digest: String::new(),
             question: String::new(),
+            program: String::new(),
         }
     }
 
