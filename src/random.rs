@@ -19,6 +19,16 @@ pub enum Purpose {
     Resample = 5,
     /// Prior draws of `fitjob check`.
     Check = 6,
+    /// Calibration (`fitjob sbc`): the true values of a simulation. Lane = simulation, seq = attempt, as for the data.
+    SbcTruth = 50,
+    /// Its data.
+    SbcData = 51,
+    /// Its fit's own seed.
+    SbcSeed = 52,
+    /// Draws from its posterior, and what breaks ties of ranks.
+    SbcDraws = 53,
+    /// Where within its rank a rank lies, for tests of continuous distributions: lane = quantity, seq = simulation.
+    SbcWithin = 54,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.

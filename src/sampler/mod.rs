@@ -5,7 +5,7 @@ mod registry;
 pub mod saved;
 pub mod standard;
 
-pub use registry::{Engine, EngineSettings, EngineSpec, METHODS, Method, build, canonical, names, restore};
+pub use registry::{Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, restore};
 
 use serde::{Deserialize, Serialize};
 

@@ -14,8 +14,21 @@ pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
     fn start(settings: Self::Settings, seed: u64, problem: &Problem) -> Result<Self, SamplerError>;
 }
 
+/// What the posterior of an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// A weighted sample, and log Z.
+    Evidence,
+    /// A sample without log Z.
+    Sample,
+    /// The best point; no sample whose weights mean anything.
+    Optimum,
+}
+
 /// The `[sampler]` section of an engine.
 pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema {
+    const GIVES: Gives = Gives::Evidence;
+
     /// What is not typed when the engine is asked for by one of its other names.
     fn called(_name: &str) -> Self {
         Self::default()
@@ -44,7 +57,9 @@ macro_rules! engines {
         pub enum EngineSpec { $($variant($module::Settings)),* }
 
         /// Of each engine: its own name, the names it also answers to, and what it is for.
-        pub const METHODS: &[Method] = &[$(Method { name: $name, aliases: &[$($alias),*], purpose: $purpose }),*];
+        pub const METHODS: &[Method] = &[$(
+            Method { name: $name, aliases: &[$($alias),*], purpose: $purpose, gives: <$module::Settings as EngineSettings>::GIVES }
+        ),*];
 
         impl EngineSpec {
             /// The engine's own name.
@@ -123,6 +138,7 @@ pub struct Method {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub purpose: &'static str,
+    pub gives: Gives,
 }
 
 impl EngineSpec {
