@@ -29,6 +29,17 @@ pub enum Purpose {
     SbcDraws = 53,
     /// Where within its rank a rank lies, for tests of continuous distributions: lane = quantity, seq = simulation.
     SbcWithin = 54,
+    /// Steps of walkers, and whether they are accepted: lane = walker, seq = step.
+    Walkers = 40,
+    Acceptance = 41,
+    /// Draws from the prior at which walkers begin: lane = walker, seq = round.
+    WalkerStart = 42,
+    /// Candidates of an evolution strategy: lane = search, seq = generation.
+    Evolution = 45,
+    /// Where searches for the best point begin: lane = coordinate, or 2^32 + search.
+    Starts = 46,
+    /// Population and step of each restart of an evolution strategy: lane = round, seq = search within it.
+    Restarts = 47,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.
