@@ -51,6 +51,8 @@ pub struct Generation {
     /// Of steps, in units of the region's ellipsoids; learned from one generation for the next.
     scale: f64,
     pub steps: Count,
+    /// Of one walk, in the last generation that had any.
+    walk_calls: Option<f64>,
 }
 
 impl Generation {
@@ -68,6 +70,7 @@ impl Generation {
             efficiency: 1.0,
             scale: 1.0,
             steps: Count::default(),
+            walk_calls: None,
         }
     }
 
@@ -128,8 +131,17 @@ impl Run {
         if self.calls_left() < self.generation.missing() as u64 {
             return self.finish_out_of_calls();
         }
-        if self.generation.efficiency < self.settings.least_efficiency(self.n_dim) || !self.draw_block() {
+        if self.generation.efficiency < self.least_efficiency() || !self.draw_block() {
             self.start_walks();
+        }
+    }
+
+    /// Share of good draws below which walks cost fewer calls.
+    fn least_efficiency(&self) -> f64 {
+        let walk = || self.generation.walk_calls.unwrap_or(self.settings.walk_calls(self.n_dim));
+        match self.settings.proposal {
+            Proposal::Uniform => 0.0,
+            _ => self.settings.min_efficiency.unwrap_or_else(|| 1.0 / walk()),
         }
     }
 
@@ -230,7 +242,7 @@ impl Run {
             return self.finish_out_of_calls();
         }
         let g = &mut self.generation;
-        let mut count = Count::default();
+        let (mut count, n) = (Count::default(), walks.len() as f64);
         for walk in walks {
             let home = g.region.home(&walk.start);
             let (mut a, mut b) = (vec![0.0; self.n_dim], vec![0.0; self.n_dim]);
@@ -243,6 +255,7 @@ impl Run {
             g.region.shift.undo(&mut u);
             g.found.push((u, walk.log_like));
         }
+        g.walk_calls = Some(count.calls as f64 / n);
         g.learn_scale(&count, self.settings.proposal, self.settings.interval);
         self.end_generation();
     }

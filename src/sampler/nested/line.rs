@@ -41,7 +41,7 @@ impl Line {
     pub fn new(x: &[f64], direction: Vec<f64>, ground: &Ground, rng: &mut ChaCha8Rng) -> Line {
         let ends = in_cube(x, &direction);
         let mut line = Line { low: ends.0, high: ends.1, ends, direction, step: ground.scale, stage: Stage::Shrink, at: 0.0, shrinks: 0 };
-        match (ground.interval, &ground.region.hull) {
+        match (ground.interval, ground.region.hull()) {
             (Interval::StepOut, _) => {
                 line.low = -uniform(rng) * ground.scale;
                 line.high = line.low + ground.scale;

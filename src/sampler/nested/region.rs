@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::cells::{Cell, enclose, partition};
+use super::cells::{Cell, partition};
 use super::friends::Friends;
 use super::settings::Bound;
 use crate::bound::ellipsoid::Ellipsoid;
@@ -12,8 +12,8 @@ use crate::bound::periodic::Shift;
 use crate::bound::union::Union;
 use crate::random::uniform;
 
-/// The hull of chords: semi-axes of the ellipsoid around all live points times this.
-const HULL: f64 = 1.5;
+/// What walks can reach: semi-axes times this at least. Generous, since it hardly costs calls.
+const REACH: f64 = 1.5;
 /// Tries that tell the volume; they cost no likelihood.
 const PROBES: usize = 400;
 
@@ -24,8 +24,8 @@ pub struct Region {
     pub shift: Shift,
     /// Ellipsoids around the live points, as they are; at least one.
     pub cells: Vec<Cell>,
-    /// Holds all that chords can reach; none: the cube.
-    pub hull: Option<Ellipsoid>,
+    /// Walks by chords stay inside one of these; none: the cube. The first is around all live points.
+    reach: Vec<Ellipsoid>,
     cover: Cover,
 }
 
@@ -45,19 +45,21 @@ impl Region {
         let shift = Shift::of(u, d, periodic);
         let mut x = u.to_vec();
         x.chunks_exact_mut(d).for_each(|p| shift.apply(p));
-        let all = enclose(&x, d);
-        let cells = if bound == Bound::Multi { partition(&x, d, &all) } else { vec![Cell::new(&x, all.clone())] };
+        let all = Cell::around(&x, d, n_bootstrap, rng);
+        let cells = if bound == Bound::Multi { partition(&x, d, n_bootstrap, rng) } else { vec![all.clone()] };
         let cover = match bound {
             Bound::Friends => Cover::Friends(Friends::around(&x, d, n_bootstrap, rng)),
-            _ => Cover::Union(cover(&cells, d, n_bootstrap, rng)),
+            _ => Cover::Union(cover(&cells, d)),
         };
-        Region { n_dim: d, shift, cells, hull: Some(scaled(&all, HULL)), cover }
+        let far = |cell: &Cell| scaled(&cell.ellipsoid, cell.factor.max(REACH));
+        let reach = std::iter::once(&all).chain(&cells).map(far).collect();
+        Region { n_dim: d, shift, cells, reach, cover }
     }
 
     pub fn cube(d: usize) -> Region {
         let unit = (0..d * d).map(|k| if k % (d + 1) == 0 { 0.5 } else { 0.0 }).collect();
-        let cell = Cell { ellipsoid: Ellipsoid::new(vec![0.5; d], unit), points: Vec::new(), share: 1.0, spread: d as f64 / 3.0 };
-        Region { n_dim: d, shift: Shift::default(), cells: vec![cell], hull: None, cover: Cover::Union(Union::cube(d)) }
+        let cell = Cell { ellipsoid: Ellipsoid::new(vec![0.5; d], unit), share: 1.0, spread: d as f64 / 3.0, factor: 1.0 };
+        Region { n_dim: d, shift: Shift::default(), cells: vec![cell], reach: Vec::new(), cover: Cover::Union(Union::cube(d)) }
     }
 
     /// A cell with probability in proportion to its points.
@@ -80,6 +82,16 @@ impl Region {
             a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
         });
         best.expect("a region has a cell")
+    }
+
+    /// The ellipsoid that holds all that walks can reach; none: they can reach all of the cube.
+    pub fn hull(&self) -> Option<&Ellipsoid> {
+        self.reach.first()
+    }
+
+    /// Whether walks may come here: what is out of reach has no call made for it.
+    pub fn reaches(&self, x: &[f64]) -> bool {
+        self.reach.is_empty() || self.reach[1..].iter().any(|e| e.contains(x))
     }
 
     /// One try at a uniform point of the region, in shifted coordinates.
@@ -107,11 +119,8 @@ pub fn scaled(ellipsoid: &Ellipsoid, factor: f64) -> Ellipsoid {
 }
 
 /// The cells, each enlarged by what points left out of it ask for; the cube where that is smaller.
-fn cover(cells: &[Cell], d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> Union {
-    let member = |cell: &Cell, rng: &mut ChaCha8Rng| {
-        let ellipsoid = scaled(&cell.ellipsoid, cell.left_out(d, n_bootstrap, rng));
-        CubeEllipsoid { n_dim: d, dims: (0..d).collect(), ellipsoid: Some(ellipsoid) }
-    };
-    let union = Union::new(cells.iter().map(|cell| member(cell, rng)).collect());
+fn cover(cells: &[Cell], d: usize) -> Union {
+    let member = |cell: &Cell| CubeEllipsoid { n_dim: d, dims: (0..d).collect(), ellipsoid: Some(scaled(&cell.ellipsoid, cell.factor)) };
+    let union = Union::new(cells.iter().map(member).collect());
     if union.log_volume < 0.0 { union } else { Union::cube(d) }
 }

@@ -96,7 +96,7 @@ impl Default for Settings {
             interval: Interval::Chord,
             min_efficiency: None,
             n_bootstrap: 20,
-            f_live: 0.01,
+            f_live: 0.05,
             n_runs: 1,
             n_eff: 0.0,
             log_z_err: None,
@@ -111,7 +111,14 @@ impl EngineSettings for Settings {
         let own = Settings::default();
         match name {
             "dynesty" => Settings { proposal: Proposal::RandomWalk, ..own },
-            "ultranest" => Settings { n_live: 400, bound: Bound::Friends, proposal: Proposal::Differential, interval: Interval::StepOut, ..own },
+            "ultranest" => Settings {
+                n_live: 400,
+                bound: Bound::Friends,
+                proposal: Proposal::Differential,
+                interval: Interval::StepOut,
+                f_live: 0.01,
+                ..own
+            },
             "polychord" => Settings { bound: Bound::Multi, interval: Interval::StepOut, min_efficiency: Some(1.0), f_live: 1e-3, ..own },
             _ => own,
         }
@@ -191,7 +198,7 @@ impl Settings {
         })
     }
 
-    /// Rough calls of one walk.
+    /// Calls of one walk as long as none was made, roughly.
     pub fn walk_calls(&self, n_dim: usize) -> f64 {
         let each = match (self.proposal, self.interval) {
             (Proposal::RandomWalk, _) => 1.0,
@@ -199,13 +206,5 @@ impl Settings {
             (_, Interval::StepOut) => 5.0,
         };
         each * self.steps(n_dim) as f64
-    }
-
-    /// Share of successes below which walks take over.
-    pub fn least_efficiency(&self, n_dim: usize) -> f64 {
-        match self.proposal {
-            Proposal::Uniform => 0.0,
-            _ => self.min_efficiency.unwrap_or(1.0 / self.walk_calls(n_dim)),
-        }
     }
 }

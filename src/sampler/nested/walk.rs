@@ -136,7 +136,11 @@ impl Walk {
             let line = self.line.insert(line);
             if let Some(t) = line.next(&mut self.rng) {
                 line.point(&self.x, t, &mut self.trial);
-                return true;
+                if ground.interval == Interval::StepOut || ground.region.reaches(&self.trial) {
+                    return true;
+                }
+                line.told(false, &mut self.count);
+                continue;
             }
             // The interval has shrunk to nothing: the walk stays for this slice.
             self.line = None;
