@@ -338,6 +338,19 @@ fn ending_the_process_is_a_failure_even_with_exit_code_zero() {
 }
 
 #[test]
+fn two_threads_that_end_the_process_at_the_same_time_are_no_success() {
+    let source = "#include <atomic>\n#include <cstdlib>\nstatic std::atomic<int> here;\n\
+                  double f(const double *, int) { here++; while (here < 2) {} std::exit(0); }";
+    let (folder, library) = compile(CPP, source);
+    write(&folder.path().join("job.toml"), &job_of(&library, "abi = \"plain\"\nsymbol = \"f\""));
+    for i in 0..10 {
+        let out = format!("run{i}");
+        let output = fitjob().current_dir(folder.path()).args(["job.toml", "--ncores", "2", "--out", &out]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn nan_is_the_jobs_to_judge() {
     dies("return NAN;", "log-likelihood is NaN", "");
     let source = "double f(const double *t, int n) { return t[0] > 0.9 ? NAN : -t[0] * t[0]; }";

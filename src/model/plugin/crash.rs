@@ -2,8 +2,8 @@
 //!
 //! Every instance has a slot that says which points it is evaluating. A handler of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT
 //! (an exception or assertion that nobody caught) finds the slot of its thread, writes rank and parameter values to standard
-//! error, and lets the signal end the process as if there had been no handler, so that mpiexec sees a crash. It runs on the
-//! alternate stack that Rust gives each of its threads. All it does is read memory, format numbers (`core::fmt` allocates
+//! error, and lets the signal end the process as if there had been no handler, so that mpiexec sees a crash. It runs on an
+//! alternate stack, since the stack may be what overflowed. All it does is read memory, format numbers (`core::fmt` allocates
 //! nothing and takes no lock) into a buffer on the stack, and write(2). An atexit function does the same for exit().
 
 use crate::launch::{self, Env};
@@ -59,6 +59,10 @@ const SIGNALS: [(c_int, &str); 5] = [
 
 impl Slot {
     pub fn new(library: &str, names: &[String]) -> &'static Slot {
+        // One for each instance: of two threads that call exit() at the same time each must find one that has not begun, or the
+        // later one would end the process, with its own code, before the first has reported.
+        // SAFETY: the function lives as long as the process.
+        unsafe { libc::atexit(on_exit) };
         let slot = Box::leak(Box::new(Slot {
             next: ptr::null(),
             library: library.into(),
@@ -82,6 +86,7 @@ impl Slot {
     /// Marks `work` as under way on this thread, until it returns.
     #[inline]
     pub fn during<T>(&self, doing: c_int, work: impl FnOnce() -> T) -> T {
+        STACK.with(|_| {});
         // SAFETY: no preconditions.
         self.thread.store(unsafe { libc::pthread_self() } as usize, Relaxed);
         self.doing.store(doing, Relaxed);
@@ -122,6 +127,43 @@ impl Slot {
     }
 }
 
+thread_local! {
+    static STACK: Stack = Stack::new();
+}
+
+/// Room for a handler's own work, beside the registers that the kernel saves there.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The alternate stack of this thread, if it had none: Rust's runtime gives its threads one, but not where a library caught
+/// SIGSEGV before it, as UCX does below MPICH.
+struct Stack(Option<Box<[u8]>>);
+
+impl Stack {
+    fn new() -> Stack {
+        // SAFETY: the system writes the old stack, and reads the new one, which lives until it is taken away.
+        unsafe {
+            let mut now: libc::stack_t = std::mem::zeroed();
+            if libc::sigaltstack(ptr::null(), &mut now) != 0 || now.ss_flags & libc::SS_DISABLE == 0 {
+                return Stack(None);
+            }
+            let mut room = vec![0; STACK_BYTES + libc::getauxval(libc::AT_MINSIGSTKSZ) as usize].into_boxed_slice();
+            let new = libc::stack_t { ss_sp: room.as_mut_ptr().cast(), ss_flags: 0, ss_size: room.len() };
+            libc::sigaltstack(&new, ptr::null_mut());
+            Stack(Some(room))
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+            // SAFETY: this thread's alternate stack is ours, and no handler runs on it now.
+            unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
+        }
+    }
+}
+
 /// The slots with a call under way; on this thread only, if `mine`.
 fn busy(mine: bool) -> impl Iterator<Item = &'static Slot> {
     // SAFETY: slots are never freed.
@@ -131,7 +173,7 @@ fn busy(mine: bool) -> impl Iterator<Item = &'static Slot> {
     all.filter(move |slot| slot.doing.load(Relaxed) != IDLE && (!mine || slot.thread.load(Relaxed) == here))
 }
 
-/// Sets handlers of signals and of exit(), once in a process. Rust's and MPI's own handlers are there before.
+/// Sets handlers of signals, once in a process. Rust's and MPI's own handlers are there before.
 pub(super) fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -150,7 +192,6 @@ pub(super) fn watch() {
             for (signal, _) in SIGNALS {
                 libc::sigaction(signal, &action, ptr::null_mut());
             }
-            libc::atexit(on_exit);
         }
     });
 }
