@@ -123,8 +123,11 @@ fn within(x: &[f64], d: usize, clusters: &[usize]) -> Ellipsoid {
         sizes[*k] += 1.0;
         sums[k * d..(k + 1) * d].iter_mut().zip(p).for_each(|(s, v)| *s += v);
     }
-    let centred: Vec<f64> =
-        x.chunks_exact(d).zip(clusters).flat_map(|(p, k)| (0..d).map(|j| p[j] - sums[k * d + j] / sizes[*k]).collect::<Vec<f64>>()).collect();
+    let centred: Vec<f64> = x
+        .chunks_exact(d)
+        .zip(clusters)
+        .flat_map(|(p, k)| (0..d).map(|j| p[j] - sums[k * d + j] / sizes[*k]).collect::<Vec<f64>>())
+        .collect();
     let (_, covariance) = moments(&centred, d, &vec![1.0; clusters.len()]);
     let (mean, _) = moments(x, d, &vec![1.0; clusters.len()]);
     Ellipsoid::new(mean, robust_cholesky(&covariance, d))

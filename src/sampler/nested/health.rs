@@ -37,11 +37,12 @@ impl Health {
         }
     }
 
-    /// A walk went `distance2`, where two independent points are apart by `independent` on average (both squared).
+    /// A walk went `distance2`, where two independent points of its group are apart by `independent` on average (both squared). Walks to
+    /// another group count as twice that at most, or they would hide all others.
     pub fn jump(&mut self, distance2: f64, independent: f64) {
         self.walks += 1;
         self.stuck += u64::from(distance2 == 0.0);
-        self.jumps += distance2 / independent;
+        self.jumps += (distance2 / independent).min(2.0);
     }
 
     /// Standard score of all ranks together: below 0, new points lie too low.

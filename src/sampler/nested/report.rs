@@ -140,7 +140,9 @@ impl Run {
             warn(format!("{share:.0}% of the walks ended where they began, so that points repeat: raise n_steps"));
         }
         if let Some(score) = self.scatter_of_runs().filter(|score| *score > ASTRAY) {
-            warn(format!("independent runs disagree on log Z by more than their errors (score {score:.1}): modes may be lost; raise n_live"));
+            warn(format!(
+                "independent runs disagree on log Z by more than their errors (score {score:.1}): modes may be lost; raise n_live"
+            ));
         }
         if self.rejected > 0 {
             warn(format!("{} likelihood calls failed and count as likelihood zero", self.rejected));

@@ -199,7 +199,11 @@ impl Run {
         }
         if self.out_of_calls {
             (self.out_of_calls, self.end) = (false, None);
-            if self.pass.live.is_empty() { self.begin_pass() } else { self.next_generation() }
+            if self.pass.live.is_empty() {
+                self.begin_pass()
+            } else {
+                self.next_generation()
+            }
             return self.end.is_none();
         }
         let Some(batch) = self.plan_batch(self.pass.number + 1) else { return false };

@@ -134,9 +134,8 @@ impl EngineSettings for Settings {
     }
 
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse = |key: &str, value: String, need: &str| {
-            Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")))
-        };
+        let refuse =
+            |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
         let share = |x: f64| x > 0.0 && x <= 1.0;
         if n_dim == 0 {
             return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
