@@ -40,6 +40,16 @@ pub enum Purpose {
     Starts = 46,
     /// Population and step of each restart of an evolution strategy: lane = round, seq = search within it.
     Restarts = 47,
+    /// Nested sampling, candidates for uniform draws: lane = generation, seq = block.
+    NestedDraws = 10,
+    /// Nested sampling, walks: lane = generation, seq = lane of the walk.
+    NestedWalks = 11,
+    /// Nested sampling, who starts where: lane = generation.
+    NestedStarts = 12,
+    /// Nested sampling, bounds and their bootstraps: lane = generation.
+    NestedBounds = 13,
+    /// Nested sampling, simulated volumes: lane = realisation.
+    NestedVolumes = 14,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.

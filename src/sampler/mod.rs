@@ -5,6 +5,7 @@ pub mod ensemble;
 pub mod importance_nested;
 pub mod lbfgs;
 pub mod nelder_mead;
+pub mod nested;
 mod optimise;
 mod registry;
 pub mod saved;
