@@ -69,7 +69,7 @@ fn a_function_of_one_point_and_one_of_an_array_give_the_same() {
 #[test]
 fn derived_quantities_and_gradients_come_back() {
     let code = "def f(t):\n    return -t[0], (t[0] + t[1], 7)\ndef f_gradient(t):\n    return -t[0], [-1, 0.5]\n";
-    let model = script(code, "function = \"f\"\nderived = [\"sum\", \"seven\"]");
+    let model = script(code, "function = \"f\"\nderived = [\"sum\", \"seven\"]\ngradient = true");
     let derived: Vec<Vec<f64>> = evaluate(model.as_ref()).into_iter().map(|r| r.unwrap().derived).collect();
     assert_eq!(derived, [[0.1 + 0.2, 7.0], [0.8 + 0.1, 7.0], [0.6, 7.0]]);
     let mut gradient = [0.0; 2];
