@@ -55,10 +55,10 @@ fn main() {
     let bare_c = |thetas: &[f64], _: usize| thetas.chunks_exact(D).for_each(|t| _ = black_box(f(t.as_ptr(), D as i32)));
     let bare_rust = |thetas: &[f64], _: usize| thetas.chunks_exact(D).for_each(|t| _ = black_box(quadratic(black_box(t))));
     for batch in [1, 100, 1000] {
-        row("plugin", &model(&format!("kind = \"plugin\"\nlibrary = {library:?}")), batch, Bare::Here(&bare_c));
-        row("rust", &model("kind = \"rust\""), batch, Bare::Here(&bare_rust));
-        row("python, vectorised", &model(&python("many", 100_000)), batch, Bare::Python(&script, "many"));
-        row("python, plain", &model(&python("plain", 1)), batch, Bare::Python(&script, "plain"));
+        row("plugin", &*model(&format!("kind = \"plugin\"\nlibrary = {library:?}")), batch, Bare::Here(&bare_c));
+        row("rust", &*model("kind = \"rust\""), batch, Bare::Here(&bare_rust));
+        row("python, vectorised", &*model(&python("many", 100_000)), batch, Bare::Python(&script, "many"));
+        row("python, plain", &*model(&python("plain", 1)), batch, Bare::Python(&script, "plain"));
     }
     let _ = std::fs::remove_dir_all(folder);
 }
@@ -86,7 +86,7 @@ enum Bare<'a> {
     Python(&'a Path, &'a str),
 }
 
-fn row(kind: &str, model: &Box<dyn Model>, batch: usize, bare: Bare) {
+fn row(kind: &str, model: &dyn Model, batch: usize, bare: Bare) {
     let names: Vec<String> = (0..D).map(|i| format!("x{i}")).collect();
     let mut density = model.bind(&names).unwrap_or_else(|e| panic!("{e}"));
     let thetas: Vec<f64> = (0..batch * D).map(|i| (i as f64 * 0.618).fract()).collect();

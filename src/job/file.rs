@@ -174,7 +174,7 @@ fn read_own(rest: &Node, problems: &mut Vec<Problem>) -> Option<RustSpec> {
     let mut rest = rest.clone();
     for (name, node) in rest.clone().entries().iter().filter(|(name, _)| !own.has_key(name)) {
         problems.push(unknown("key", name, node, own.keys().iter().copied()));
-        rest.remove(&[name.clone()]);
+        rest.remove(std::slice::from_ref(name));
     }
     read::value(&rest, problems, own.read).map(|settings| RustSpec { settings })
 }

@@ -23,8 +23,10 @@ pub struct Own {
     /// Reads the settings, and gives them with their defaults.
     pub read: for<'a, 'b> fn(Tracked<'a, 'b>) -> Result<Table, toml::de::Error>,
     files: fn(&Table) -> Vec<FileRef>,
-    build: fn(&RustSpec, &Files) -> Result<Box<dyn Model>, ModelError>,
+    build: Build,
 }
+
+type Build = fn(&RustSpec, &Files) -> Result<Box<dyn Model>, ModelError>;
 
 static OWN: OnceLock<Own> = OnceLock::new();
 
