@@ -2,6 +2,7 @@
 //! Only the root writes: every entry point takes `&Root`, which no other rank has.
 
 mod atomic;
+mod calibration;
 mod holder;
 mod lines;
 mod lock;
@@ -14,6 +15,7 @@ mod rejected;
 mod report;
 mod result;
 mod rundir;
+mod samples;
 mod scales;
 mod summary;
 mod tail;
@@ -29,6 +31,7 @@ pub use rejected::Rejected;
 pub use report::{overview, print, report, stopped};
 pub use result::{no_hdf5_locks, write_result};
 pub use rundir::{RunDir, RunState};
+pub use samples::Samples;
 pub use summary::{ParameterSummary, Summary};
 pub use tail::{End, Standing, Status, Tail};
 

@@ -5,12 +5,13 @@ pub mod ensemble;
 pub mod importance_nested;
 pub mod lbfgs;
 pub mod nelder_mead;
+pub mod nested;
 mod optimise;
 mod registry;
 pub mod saved;
 pub mod standard;
 
-pub use registry::{Engine, EngineSettings, EngineSpec, METHODS, Method, build, canonical, names, restore};
+pub use registry::{Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, restore};
 
 use serde::{Deserialize, Serialize};
 
