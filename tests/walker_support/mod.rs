@@ -89,11 +89,12 @@ pub fn digest(p: &Posterior) -> String {
 }
 
 /// A problem of known answers, over the unit cube.
-pub fn in_cube(name: &str) -> (usize, impl Fn(&[f64]) -> Option<f64>) {
+pub fn in_cube(name: &str) -> (usize, impl Fn(&[f64]) -> Option<f64> + use<>) {
     let problem = Problem::named(name).unwrap();
+    let n_dim = problem.dim;
     let log_like =
-        |u: &[f64]| Some(problem.log_like(&u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect::<Vec<_>>()));
-    (problem.dim, log_like)
+        move |u: &[f64]| Some(problem.log_like(&u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect::<Vec<_>>()));
+    (n_dim, log_like)
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sampler::standard::log_prior;
 use crate::stats::autocorrelation;
 
 /// Steps kept at most: then every other one goes, and from then on only every second, fourth, ... step is kept.
@@ -92,6 +93,19 @@ impl Chain {
             look.drift = look.drift.max(drift(&series, self.n_walkers, time / stride as f64));
         }
         look
+    }
+
+    /// Walkers whose log posterior density, over the last half, lies far below the others': by more than four interquartile ranges under the first
+    /// quartile (Vrugt et al. 2009, section 3.2, with a wider margin); and the others.
+    pub fn outliers(&self) -> (Vec<usize>, Vec<usize>) {
+        let steps = self.len() / 2..self.len();
+        let density = |k: usize| self.log_like[k] + log_prior(&self.z[k * self.n_dim..(k + 1) * self.n_dim]);
+        let height = |w: usize| steps.clone().map(|t| density(t * self.n_walkers + w)).sum::<f64>() / steps.len() as f64;
+        let heights: Vec<f64> = (0..self.n_walkers).map(height).collect();
+        let mut sorted = heights.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (first, third) = (sorted[self.n_walkers / 4], sorted[self.n_walkers * 3 / 4]);
+        (0..self.n_walkers).partition(|w| heights[*w] < first - 4.0 * (third - first))
     }
 
     fn stuck(&self, burn: usize) -> usize {

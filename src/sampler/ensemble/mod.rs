@@ -27,6 +27,8 @@ const GROWTH: f64 = 1.2;
 /// The autocorrelation time is stable when it changed by less than this since the look before; halves of a chain agree within so many errors.
 const STABLE: f64 = 0.1;
 const DRIFT: f64 = 5.0;
+/// Times that walkers left behind are fetched at most.
+const FETCHES: u32 = 6;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Phase {
@@ -68,6 +70,8 @@ pub struct Ensemble {
     next_look: u64,
     look: Option<Look>,
     stable: bool,
+    /// Times that walkers were fetched from where they were left behind.
+    fetched: u32,
 }
 
 impl Engine for Ensemble {
@@ -100,6 +104,7 @@ impl Engine for Ensemble {
             next_look: FIRST_LOOK,
             look: None,
             stable: false,
+            fetched: 0,
         };
         ensemble.draw(0);
         Ok(ensemble)
@@ -206,12 +211,16 @@ impl Ensemble {
             return;
         }
         if self.steps >= self.next_look {
-            self.next_look = ((self.steps as f64 * GROWTH) as u64).max(self.steps + 1);
+            let length = self.chain.len() as u64 * self.chain.stride;
+            self.next_look = self.steps + (length as f64 * (GROWTH - 1.0)) as u64 + 1;
         }
         let before = self.look.take();
         let look = self.chain.look(before.as_ref());
         self.stable = before.is_some_and(|before| (look.steps() / before.steps() - 1.0).abs() < STABLE);
         let enough = self.stable && look.used as f64 > self.settings.n_times * look.longest && look.drift < DRIFT;
+        if !spent && self.fetched < FETCHES && (look.used as f64) < 0.5 * self.settings.n_times * look.longest && self.fetch() {
+            return;
+        }
         let reached = enough && self.worth(&look) >= self.settings.n_eff;
         let (times, steps) = (look.used as f64 / look.longest, look.steps());
         self.look = Some(look);
@@ -221,6 +230,24 @@ impl Ensemble {
         } else if spent {
             self.phase = Phase::Finished("the limit of calls or steps was reached".into());
         }
+    }
+
+    /// Moves walkers that were left behind on the way to places of others, and begins the chain anew: what was before is no part of the sample.
+    /// False where none was.
+    fn fetch(&mut self) -> bool {
+        let (outliers, others) = self.chain.outliers();
+        for &walker in &outliers {
+            let mut rng = stream(self.seed, Purpose::WalkerStart, walker as u64, (1 << 32) + self.steps);
+            let to = others[(uniform(&mut rng) * others.len() as f64) as usize];
+            let z = self.walker(to).to_vec();
+            self.place(Awaited { walker, z, log_factor: 0.0 }, self.log_like[to]);
+        }
+        if !outliers.is_empty() {
+            self.fetched += 1;
+            self.chain = Chain::new(self.n(), self.n_dim);
+            self.next_look = self.steps + FIRST_LOOK;
+        }
+        !outliers.is_empty()
     }
 
     /// Effective sample size.

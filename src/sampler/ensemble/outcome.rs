@@ -65,7 +65,8 @@ impl Ensemble {
         let named = [
             ("autocorrelation_time", look.steps()),
             ("steps", self.steps as f64),
-            ("steps_discarded", look.burn as f64 * stride),
+            ("steps_discarded", self.steps as f64 - look.used as f64 * stride),
+            ("walkers_fetched", f64::from(self.fetched)),
             ("thinned_by", thin as f64 * stride),
             ("times_long", look.used as f64 / look.longest),
             ("accepted", self.acceptance()),

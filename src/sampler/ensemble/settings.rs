@@ -108,11 +108,11 @@ impl EngineSettings for Settings {
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
             return refuse("n_eff", self.n_eff.to_string(), "0 or more".into());
         }
-        let least = (walkers * (self.n_tries + 200)) as u64;
+        let least = (walkers * (self.n_tries + 100)) as u64;
         match self.n_like_max {
             _ if self.n_steps < 200 => refuse("n_steps", self.n_steps.to_string(), "at least 200".into()),
             Some(most) if most < least => {
-                refuse("n_like_max", most.to_string(), format!("at least {least}: 200 steps of {walkers} walkers"))
+                refuse("n_like_max", most.to_string(), format!("at least {least}: 100 steps of {walkers} walkers"))
             }
             _ => Ok(()),
         }

@@ -60,8 +60,9 @@ impl EngineSettings for Settings {
         Settings { n_like_max: None, ..self.clone() }
     }
 
-    fn width(&self, n_dim: usize) -> usize {
-        self.n_starts * (2 * n_dim + 1)
+    /// With gradients; without them, each start has 2 n_dim + 1 under way.
+    fn width(&self, _n_dim: usize) -> usize {
+        self.n_starts
     }
 
     fn wants_gradient(&self) -> bool {
