@@ -15,8 +15,10 @@ struct Row {
     more: &'static str,
 }
 
-const ROWS: &[Row] =
-    &[Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" }];
+const ROWS: &[Row] = &[
+    Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" },
+    Row { method: "nested", settings: "n_live = 100", more: "n_eff = 1200" },
+];
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static Row)> {
     METHODS.iter().map(|method| {

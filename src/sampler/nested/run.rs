@@ -193,8 +193,11 @@ impl Run {
 
     /// Takes up a finished run again, towards other targets; false when it has reached them.
     pub fn extend(&mut self, settings: &Settings) -> bool {
+        if self.end.is_none() {
+            return false;
+        }
         self.settings = settings.clone();
-        if self.end.is_none() || (self.out_of_calls && self.calls_left() == 0) {
+        if self.out_of_calls && self.calls_left() == 0 {
             return false;
         }
         if self.out_of_calls {
