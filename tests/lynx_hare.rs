@@ -36,6 +36,15 @@ fn the_bare_command_fits_lynx_and_hare() {
     agrees_with_the_reference(fitjob(), folder.path());
 }
 
+#[test]
+#[ignore = "300 000 calls: run by make test-long"]
+fn nested_sampling_fits_lynx_and_hare() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = fitjob();
+    command.args(["--set", "sampler.method=nested", "--set", "sampler.n_eff=4000"]);
+    agrees_with_the_reference(command, folder.path());
+}
+
 #[cfg(feature = "mpi")]
 #[test]
 fn the_bare_command_under_mpiexec_fits_lynx_and_hare() {

@@ -133,7 +133,9 @@ mod tests {
 
     fn book(points: &[(f64, f64)]) -> Book {
         let mut book = Book { n_dim: 1, ..Book::default() };
-        points.iter().for_each(|(log_like, birth)| drop(book.push(&[0.5], *log_like, *birth, 0)));
+        for (log_like, birth) in points {
+            book.push(&[0.5], *log_like, *birth, 0);
+        }
         book
     }
 

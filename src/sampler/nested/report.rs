@@ -144,8 +144,5 @@ impl Run {
                 "independent runs disagree on log Z by more than their errors (score {score:.1}): modes may be lost; raise n_live"
             ));
         }
-        if self.rejected > 0 {
-            warn(format!("{} likelihood calls failed and count as likelihood zero", self.rejected));
-        }
     }
 }

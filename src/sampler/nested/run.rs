@@ -36,7 +36,6 @@ pub struct Run {
     pub end: Option<String>,
     pub out_of_calls: bool,
     pub n_like: u64,
-    pub rejected: u64,
     /// Number of the next task of each lane.
     seqs: Vec<u64>,
     pub mail: VecDeque<Task>,
@@ -57,7 +56,6 @@ impl Run {
             end: None,
             out_of_calls: false,
             n_like: 0,
-            rejected: 0,
             seqs: Vec::new(),
             mail: VecDeque::new(),
         };
@@ -122,16 +120,13 @@ impl Run {
         Ok(())
     }
 
-    fn value(&mut self, answer: Answer) -> Result<f64, SamplerError> {
+    fn value(&self, answer: Answer) -> Result<f64, SamplerError> {
         match answer.outcome {
             Ok(Value::LogLike(l)) if l.is_nan() || l == f64::INFINITY => {
                 Err(SamplerError(format!("a log-likelihood of {l} cannot be sampled")))
             }
             Ok(Value::LogLike(l)) => Ok(l.max(ZERO)),
-            Err(EvalError::Reject(_)) => {
-                self.rejected += 1;
-                Ok(ZERO)
-            }
+            Err(EvalError::Reject(_)) => Ok(ZERO),
             Err(why) => Err(SamplerError(why.to_string())),
             Ok(_) => Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
         }
@@ -193,8 +188,11 @@ impl Run {
 
     /// Takes up a finished run again, towards other targets; false when it has reached them.
     pub fn extend(&mut self, settings: &Settings) -> bool {
+        if self.end.is_none() {
+            return false;
+        }
         self.settings = settings.clone();
-        if self.end.is_none() || (self.out_of_calls && self.calls_left() == 0) {
+        if self.out_of_calls && self.calls_left() == 0 {
             return false;
         }
         if self.out_of_calls {

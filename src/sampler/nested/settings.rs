@@ -167,7 +167,7 @@ impl EngineSettings for Settings {
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
             return refuse("n_eff", self.n_eff.to_string(), "0 or more");
         }
-        if let Some(error) = self.log_z_err.filter(|e| !(*e > 0.0)) {
+        if let Some(error) = self.log_z_err.filter(|e| e.is_nan() || *e <= 0.0) {
             return refuse("log_z_err", error.to_string(), "above 0");
         }
         if !(0.0..=1.0).contains(&self.posterior_share) {
