@@ -9,6 +9,7 @@ mod lock;
 mod log;
 mod number;
 mod opening;
+mod optimum;
 mod progress;
 mod rejected;
 mod report;
@@ -24,6 +25,7 @@ use crate::world::Root;
 
 pub use log::{Log, Resumed};
 pub use opening::Opening;
+pub use optimum::{BestValue, OptimumSummary};
 pub use progress::{Progress, Style};
 pub use rejected::Rejected;
 pub use report::{overview, print, report, stopped};

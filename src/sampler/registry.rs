@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Problem, Sampler, SamplerError, importance_nested, saved};
+use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, saved};
 
 /// A sampler that jobs can name.
 pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
@@ -131,6 +131,16 @@ macro_rules! engines {
 engines! {
     ImportanceNested, importance_nested::ImportanceNested, "importance-nested", ["nautilus", "importance_nested"],
         "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
+    Nested, nested::Nested, "nested", ["dynesty", "ultranest", "polychord"],
+        "posterior and log Z by live points that climb, static or dynamic: robust with many modes and odd shapes";
+    Ensemble, ensemble::Ensemble, "ensemble", ["emcee"],
+        "posterior of one connected peak by walkers, also where it is long and thin; no log Z";
+    Cmaes, cmaes::Cmaes, "cmaes", ["cma-es"],
+        "the best point, where peaks are many or ridges narrow: searches of growing population side by side; covariance there";
+    Lbfgs, lbfgs::Lbfgs, "lbfgs", ["optimizer", "l-bfgs-b"],
+        "the best point of a smooth likelihood with the fewest calls, from many starts; covariance there";
+    NelderMead, nelder_mead::NelderMead, "nelder-mead", ["nelder_mead", "simplex"],
+        "the best point of a rough or noisy likelihood of few parameters, from many starts; covariance there";
 }
 
 /// What `fitjob methods` lists.
