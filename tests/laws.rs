@@ -15,8 +15,14 @@ struct Row {
     more: &'static str,
 }
 
-const ROWS: &[Row] =
-    &[Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" }];
+const ROWS: &[Row] = &[
+    Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" },
+    Row { method: "nested", settings: "n_live = 100", more: "n_eff = 1200" },
+    Row { method: "ensemble", settings: "n_walkers = 20\nn_eff = 100\nn_times = 20", more: "n_eff = 400" },
+    Row { method: "cmaes", settings: "n_starts = 2\nrestarts = \"none\"", more: "" },
+    Row { method: "lbfgs", settings: "n_starts = 2", more: "" },
+    Row { method: "nelder-mead", settings: "n_starts = 2", more: "" },
+];
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static Row)> {
     METHODS.iter().map(|method| {
