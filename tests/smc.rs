@@ -262,7 +262,9 @@ fn errors_of_log_z_and_means_are_honest_on_the_tutorial_problem() {
 #[test]
 #[ignore = "ten minutes"]
 fn errors_of_log_z_and_means_are_honest_over_40_seeds() {
-    for (name, text, most) in [("gauss3tut", AFFINE, 16_000.0), ("gauss10c", AFFINE, 110_000.0), ("rosen2", "", 33_000.0), ("shells2", "", 24_832.0)] {
+    for (name, text, most) in
+        [("gauss3tut", AFFINE, 16_000.0), ("gauss10c", AFFINE, 110_000.0), ("rosen2", "", 33_000.0), ("shells2", "", 24_832.0)]
+    {
         let (mean, sd, calls, n_eff, promise) = errors(name, 40, text);
         println!("{name}: z {mean:.2} +- {sd:.2}, calls {calls:.0}, n_eff {n_eff:.0}, spread of means {promise:.2} of the promised");
         assert!(mean.abs() < 0.4 && (0.75..1.3).contains(&sd) && calls < most, "{name}: {mean} {sd} {calls}");

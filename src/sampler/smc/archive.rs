@@ -185,7 +185,11 @@ impl Archive {
         for _ in 0..200 {
             let middle = if low < 1e-3 * high { (low.max(1e-12 * high) * high).sqrt() } else { 0.5 * (low + high) };
             let n = self.n_eff(middle);
-            if n >= n_wanted { low = middle } else { high = middle }
+            if n >= n_wanted {
+                low = middle
+            } else {
+                high = middle
+            }
             if (n - n_wanted).abs() < 0.01 * n_wanted || high - low < 1e-9 * high {
                 break;
             }

@@ -3,7 +3,7 @@
 
 use super::archive::{Archive, Stage, log_add, log_sum};
 use super::geometry::Geometry;
-use super::run::Draw;
+use super::run::{Draw, Measured};
 use crate::random::{Purpose, stream, uniform};
 
 /// Replicates of the bootstrap: the error is known to a tenth.
@@ -91,14 +91,15 @@ fn reweigh(archive: &Archive, stage: &Stage, number: u64, seed: u64, replicate: 
     counts[before..].iter().sum::<f64>() + empty
 }
 
-/// Mean of L prior / q over `n` draws of the fitted law q, of which those with prior mass are given.
-pub fn importance(geometry: &Geometry, draws: &[Draw], n: usize) -> (Estimate, f64) {
+/// Mean of L prior / q over the draws of the fitted law q, and their effective number.
+pub fn importance(measured: &Measured) -> (Estimate, f64) {
+    let Measured { geometry, draws, n } = measured;
     let log_w: Vec<f64> = draws.iter().map(|d| log_ratio(geometry, d)).collect();
     let log_sum_w = log_sum(log_w.iter().copied());
     let log_squares = log_sum(log_w.iter().map(|w| 2.0 * w));
     let n_eff = libm::exp(2.0 * log_sum_w - log_squares);
-    let error = (1.0 / n_eff - 1.0 / n as f64).max(0.0).sqrt();
-    (Estimate { log_z: log_sum_w - libm::log(n as f64), error }, n_eff)
+    let error = (1.0 / n_eff - 1.0 / *n as f64).max(0.0).sqrt();
+    (Estimate { log_z: log_sum_w - libm::log(*n as f64), error }, n_eff)
 }
 
 /// ln [L prior / q] by z.
@@ -106,11 +107,12 @@ fn log_ratio(geometry: &Geometry, draw: &Draw) -> f64 {
     draw.log_like + crate::sampler::standard::log_prior(&draw.place.z) - geometry.log_law(&draw.place)
 }
 
-/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, states from `fitted` on, and `n` draws of
+/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, states from `fitted` on, and draws of
 /// the fitted law; error by the delta method, with chains as the units of the first sample (Fruehwirth-Schnatter 2004, Econometrics J. 7, 143).
 ///
 /// States that the law was fitted to are left out: it fits them better than others, and Z would be too small (Overstall & Forster 2010).
-pub fn bridge(archive: &Archive, fitted: usize, geometry: &Geometry, draws: &[Draw], n: usize) -> Option<Estimate> {
+pub fn bridge(archive: &Archive, fitted: usize, measured: &Measured) -> Option<Estimate> {
+    let Measured { geometry, draws, n } = measured;
     let last = archive.stages.last().filter(|s| s.beta == 1.0)?;
     let range = last.first.max(fitted)..last.first + last.len;
     let n_chains: f64 = archive.count[range.clone()].iter().sum();
@@ -122,11 +124,11 @@ pub fn bridge(archive: &Archive, fitted: usize, geometry: &Geometry, draws: &[Dr
         near: range.clone().map(|i| log_ratio(geometry, &state(archive, geometry, i))).collect(),
         log_count: archive.count[range.clone()].iter().map(|n| libm::log(*n)).collect(),
         log_p: libm::log(n_chains),
-        log_q: libm::log(n as f64),
+        log_q: libm::log(*n as f64),
     };
     let log_z = ends.solve(last.log_z);
     let terms: Vec<f64> = ends.far.iter().map(|l| ends.above(*l, log_z)).collect();
-    let variance = relative_variance(&terms, n) + ends.chain_variance(&archive.owner[range], log_z);
+    let variance = relative_variance(&terms, *n) + ends.chain_variance(&archive.owner[range], log_z);
     Some(Estimate { log_z, error: variance.sqrt() })
 }
 

@@ -37,7 +37,9 @@ impl Run {
     pub fn posterior(&self) -> Result<Posterior, SamplerError> {
         if self.archive.len() == 0 {
             let n = self.n_prior;
-            return Err(SamplerError(format!("none of the {n} draws of the prior has a likelihood above zero: check the model and the priors")));
+            return Err(SamplerError(format!(
+                "none of the {n} draws of the prior has a likelihood above zero: check the model and the priors"
+            )));
         }
         let mut log_weight = self.archive.log_weights(1.0);
         let log_z = log_sum(log_weight.iter().copied());
@@ -66,10 +68,10 @@ impl Run {
             posterior.diagnostics.push((format!("log_z_err_{name}"), e.error));
         };
         note("smc", tempered);
-        if let Some((geometry, draws)) = &self.measured {
-            let (fresh, n_eff) = importance(geometry, draws, self.settings.n_evidence);
+        if let Some(measured) = self.measured.as_ref().filter(|m| !m.draws.is_empty()) {
+            let (fresh, n_eff) = importance(measured);
             note("importance", fresh);
-            let both = bridge(&self.archive, self.fitted, geometry, draws, self.settings.n_evidence);
+            let both = bridge(&self.archive, self.fitted, measured);
             if let Some(both) = both {
                 note("bridge", both);
             }
@@ -79,6 +81,9 @@ impl Run {
                 EvidenceBy::Bridge => both.unwrap_or(fresh),
             };
             posterior.diagnostics.push(("importance_n_eff".into(), n_eff));
+        }
+        if !chosen.log_z.is_finite() {
+            chosen = tempered;
         }
         (posterior.log_z, posterior.log_z_err) = (chosen.log_z, chosen.error);
         let more = [

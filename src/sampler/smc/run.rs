@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::archive::{Archive, State};
+use super::flow::{self, Flow};
 use super::geometry::{Geometry, Place};
 use super::settings::{EvidenceBy, Kernel, Precondition, Settings};
 use super::student::Student;
 use super::walker::{Walk, Walker, draws_a_step};
-use super::flow::{self, Flow};
 use crate::bound::periodic::Shift;
 use crate::random::{Purpose, stream, uniform};
 use crate::sampler::{Problem, SamplerError};
@@ -34,6 +34,14 @@ pub enum Phase {
 pub struct Draw {
     pub place: Place,
     pub log_like: f64,
+}
+
+/// The fitted law, its draws that have prior mass, and how many were made in all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub geometry: Geometry,
+    pub draws: Vec<Draw>,
+    pub n: usize,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -64,8 +72,7 @@ pub struct Run {
     pub trainings: u64,
     /// States from here on had no part in fitting the law.
     pub fitted: usize,
-    /// Draws of the fitted law, and the law, once they were made.
-    pub measured: Option<(Geometry, Vec<Draw>)>,
+    pub measured: Option<Measured>,
     pub why_finished: String,
 }
 
@@ -80,7 +87,7 @@ impl Run {
             walk: Walk { kernel, sigma, far: far_step(kernel, d), seed, ..Walk::default() },
             seqs: vec![0; settings.n_active + 1],
             first_seqs: Vec::new(),
-            n_steps: settings.n_steps.unwrap_or(4.max(d / 2)).min(settings.n_steps_max),
+            n_steps: settings.n_steps.unwrap_or(4.max(d / 2).min(settings.n_steps_max)),
             n_dim: d,
             periodic: problem.periodic.clone(),
             phase: Phase::Prior,
@@ -113,7 +120,11 @@ impl Run {
     }
 
     pub fn begin(&mut self) -> Vec<Task> {
+        self.phase = Phase::Prior;
         let n = self.settings.n_prior.min(self.room());
+        if n == 0 {
+            return self.finish("n_like_max was reached".into());
+        }
         let first = self.n_prior;
         let places = (0..n as u64).map(|k| {
             let mut rng = stream(self.seed, Purpose::SmcPrior, 0, first + k);
@@ -344,17 +355,21 @@ impl Run {
             return self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)));
         }
         self.phase = Phase::Measuring;
+        self.measured = Some(Measured { geometry: self.walk.geometry.clone(), draws: Vec::new(), n });
         let draw = |k: usize| self.walk.geometry.draw(&mut stream(self.seed, Purpose::SmcEvidence, 0, k as u64));
         // Draws outside the prior are draws all the same: they count, with likelihood zero.
         let places: Vec<Place> = (0..n).filter_map(draw).collect();
         if places.is_empty() {
+            self.draws.clear();
             return self.measured_all();
         }
         self.ask_draws(places)
     }
 
     fn measured_all(&mut self) -> Vec<Task> {
-        self.measured = Some((self.walk.geometry.clone(), std::mem::take(&mut self.draws)));
+        if let Some(measured) = &mut self.measured {
+            measured.draws = std::mem::take(&mut self.draws);
+        }
         self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)))
     }
 

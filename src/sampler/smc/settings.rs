@@ -137,12 +137,7 @@ impl Settings {
                 self.n_ladder.to_string(),
                 format!("at least {least} for {n_dim} parameters"),
             ),
-            (
-                prior,
-                "n_prior",
-                self.n_prior.to_string(),
-                format!("at least n_active = {} and n_ladder = {}", self.n_active, self.n_ladder),
-            ),
+            (prior, "n_prior", self.n_prior.to_string(), format!("at least n_active = {} and n_ladder = {}", self.n_active, self.n_ladder)),
             (self.n_eff >= 0.0 && self.n_eff.is_finite(), "n_eff", self.n_eff.to_string(), "0 or more".into()),
             (limit >= self.n_prior as u64, "n_like_max", limit.to_string(), format!("at least n_prior = {}", self.n_prior)),
         ]

@@ -158,7 +158,15 @@ impl Knots {
         let by: [f64; 7] = std::array::from_fn(|j| by_y * y.slopes[j] + by_log * slope.slopes[j] / slope.value);
         // A bin starts where those before it end.
         let sizes = |by_start: f64, by_size: f64| -> [f64; BINS] {
-            std::array::from_fn(|j| if j < k { by_start } else if j == k { by_size } else { 0.0 })
+            std::array::from_fn(|j| {
+                if j < k {
+                    by_start
+                } else if j == k {
+                    by_size
+                } else {
+                    0.0
+                }
+            })
         };
         back_shares(&self.widths, sizes(by[1], by[2]), &mut slopes[..BINS]);
         back_shares(&self.heights, sizes(by[3], by[4]), &mut slopes[BINS..2 * BINS]);
