@@ -111,7 +111,6 @@ impl Archive {
         for i in last.first..self.len() {
             self.count[i] = self.stays[i] * each;
         }
-        let keep = self.len();
         for (owner, chain) in chains.enumerate() {
             for state in chain {
                 self.u.extend_from_slice(&state.u);
@@ -121,7 +120,6 @@ impl Archive {
                 self.owner.push(owner as u32);
             }
         }
-        debug_assert!(keep >= last.first);
         let n = self.count[last.first..].iter().sum::<f64>();
         self.stages.push(Stage { log_z, len: self.len() - last.first, n, ..last });
         self.log_mix.resize(self.len(), 0.0);

@@ -6,10 +6,15 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::archive::log_add;
 use super::flow::Flow;
 use super::student::Student;
 use crate::bound::periodic::Shift;
+use crate::random::uniform;
 use crate::sampler::standard::{EDGE, from_cube, log_prior, to_cube};
+
+/// Share of the draws for log Z with wide tails, which keeps their weights bounded (Hesterberg 1995, Technometrics 37, 185).
+const DEFENSIVE: f64 = 0.1;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Geometry {
@@ -61,14 +66,22 @@ impl Geometry {
         Some(Place { u, log_prior: log_prior(&z) + log_volume, z, theta })
     }
 
-    /// Log density, by z, of the fitted law at a place.
+    /// Log density, by z, at a place, of what [`Geometry::draw`] draws from.
     pub fn log_law(&self, place: &Place) -> f64 {
+        let narrow = libm::log(1.0 - DEFENSIVE) + self.law.log_density(&place.theta);
+        let wide = libm::log(DEFENSIVE) + self.wide().log_density(&place.theta);
         // density by z = density by theta x |dtheta / dz|
-        self.law.log_density(&place.theta) + log_prior(&place.z) - place.log_prior
+        log_add(narrow, wide) + log_prior(&place.z) - place.log_prior
     }
 
-    /// A draw of the fitted law.
+    /// A draw of the fitted law, or now and then of one with wider tails.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Option<Place> {
-        self.place_of_theta(self.law.draw(rng))
+        let wide = uniform(rng) < DEFENSIVE;
+        self.place_of_theta(if wide { self.wide().draw(rng) } else { self.law.draw(rng) })
+    }
+
+    fn wide(&self) -> Student {
+        let factor = self.law.factor.iter().map(|v| 1.5 * v).collect();
+        Student { mean: self.law.mean.clone(), factor, nu: 3.0 }
     }
 }

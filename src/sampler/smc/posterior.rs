@@ -133,6 +133,18 @@ impl Run {
         let (fresh, both) = (value("log_z_importance"), value("log_z_bridge"));
         let error = libm::hypot(value("log_z_err_importance"), value("log_z_err_bridge"));
         let n_eff = value("importance_n_eff");
+        let tempered = (value("log_z_smc"), value("log_z_err_smc"));
+        if self.settings.evidence == EvidenceBy::Smc && both.is_nan() {
+            posterior.warnings.push(
+                "log Z is from the tempered states alone: its error knows nothing of humps that were found late; set n_evidence = 2048 to check it"
+                    .into(),
+            );
+        } else if self.settings.evidence == EvidenceBy::Smc && (tempered.0 - both).abs() > 4.0 * libm::hypot(tempered.1, error) {
+            posterior.warnings.push(format!(
+                "log Z by the tempered states ({:.3}) and by bridge ({both:.3}) disagree: set evidence = \"bridge\"",
+                tempered.0
+            ));
+        }
         if n_eff < 50.0 {
             posterior.warnings.push(format!(
                 "log Z is uncertain: only {n_eff:.0} of {} draws of the fitted law count; try another precondition",
