@@ -29,15 +29,17 @@ impl Student {
         Student { mean, factor: robust_cholesky(&covariance, d), nu: NORMAL }
     }
 
-    /// Greatest likelihood for the points `x` (n x d) by expectation and maximisation (Liu & Rubin 1995, Stat. Sinica 5, 19).
+    /// Greatest likelihood for the points `x` (n x d) by expectation and conditional maximisation, where nu maximises
+    /// the likelihood itself and so does not creep (Liu & Rubin 1995, Stat. Sinica 5, 19).
     pub fn fit(x: &[f64], d: usize) -> Student {
         let mut law = Student { nu: 20.0, ..Student::normal(x, d) };
         for _ in 0..40 {
-            let weights: Vec<f64> = x.chunks_exact(d).map(|p| (law.nu + d as f64) / (law.nu + law.distance2(p))).collect();
+            let distances: Vec<f64> = x.chunks_exact(d).map(|p| law.distance2(p)).collect();
+            let nu = best_nu(&distances, d as f64);
+            let weights: Vec<f64> = distances.iter().map(|far| (nu + d as f64) / (nu + far)).collect();
             let (mean, covariance) = moments(x, d, &weights);
             // The moments are divided by the sum of the weights; the scale matrix of the fit is divided by n.
             let shrink = weights.iter().sum::<f64>() / weights.len() as f64;
-            let nu = best_nu(&weights, law.nu, d as f64);
             let scale: Vec<f64> = covariance.iter().map(|c| c * shrink).collect();
             let settled = (libm::log(nu) - libm::log(law.nu)).abs() < 0.01;
             law = Student { mean, factor: robust_cholesky(&scale, d), nu };
@@ -102,17 +104,20 @@ impl Student {
     }
 }
 
-/// The degrees of freedom at which the derivative of the expected log-likelihood is zero, given the weights at `nu`.
-fn best_nu(weights: &[f64], nu: f64, d: f64) -> f64 {
-    let n = weights.len() as f64;
-    let spread = weights.iter().map(|w| libm::log(*w) - w).sum::<f64>() / n;
-    let rest = 1.0 + spread + digamma(0.5 * (nu + d)) - libm::log(0.5 * (nu + d));
-    let slope = |nu: f64| libm::log(0.5 * nu) - digamma(0.5 * nu) + rest;
-    let (mut low, mut high) = (libm::log(LEAST), libm::log(NORMAL));
-    if slope(NORMAL) >= 0.0 {
+/// The degrees of freedom at which the derivative of the log-likelihood is zero, given the squared distances from the centre.
+fn best_nu(distances: &[f64], d: f64) -> f64 {
+    let n = distances.len() as f64;
+    let slope = |nu: f64| {
+        let spread = distances.iter().map(|far| (nu + d) / (nu + far)).map(|w| libm::log(w) - w).sum::<f64>() / n;
+        let half = 0.5 * (nu + d);
+        libm::log(0.5 * nu) - digamma(0.5 * nu) + 1.0 + spread + digamma(half) - libm::log(half)
+    };
+    // Beyond, rounding hides the slope, and the law is as good as normal.
+    let (mut low, mut high) = (libm::log(LEAST), libm::log(1e4));
+    if slope(1e4) >= 0.0 {
         return NORMAL;
     }
-    for _ in 0..50 {
+    for _ in 0..30 {
         let middle = 0.5 * (low + high);
         if slope(libm::exp(middle)) > 0.0 { low = middle } else { high = middle }
     }
