@@ -1,7 +1,11 @@
 //! The finished result of a run: broadcast to every rank, written by the root alone.
 
+mod best;
+
+pub use best::{BestFit, End};
+
 use crate::prior::{self, Space};
-use crate::sampler::{Optimum, Posterior};
+use crate::sampler::Posterior;
 use crate::stats;
 use serde::{Deserialize, Serialize};
 
@@ -54,13 +58,13 @@ pub struct Fit {
     pub log_z_err: f64,
     /// Markov chains of equal length, one after another in the rows; 0 where the sample is none.
     pub n_chains: usize,
-    /// In the unit cube, where the engine looks for the best point.
-    pub optimum: Option<Optimum>,
+    /// Errors at the best point, where the engine looks for that and gives no posterior.
+    pub optimum: Option<BestFit>,
     /// Kish effective sample size, as the engine defines it.
     pub n_eff: f64,
     /// Likelihood calls of the whole run.
     pub n_like: u64,
-    /// Row of the sample with the highest posterior density (log L + log prior).
+    /// Row of the sample with the highest posterior density (log L + log prior); of an optimiser: with the highest log L.
     pub best: usize,
     /// In plain words.
     pub warnings: Vec<String>,
@@ -111,7 +115,7 @@ impl Fit {
             derived_names,
             theta,
             derived,
-            best: best(&posterior.log_like, &log_prior),
+            best: if posterior.optimum.is_some() { 0 } else { best(&posterior.log_like, &log_prior) },
             u: posterior.u,
             log_like: posterior.log_like,
             log_prior,
@@ -119,7 +123,7 @@ impl Fit {
             log_z: posterior.log_z,
             log_z_err: posterior.log_z_err,
             n_chains: posterior.n_chains,
-            optimum: posterior.optimum,
+            optimum: posterior.optimum.map(|optimum| BestFit::new(&optimum, space, given)),
             n_eff: posterior.n_eff,
             n_like: posterior.n_like,
             warnings: posterior.warnings,
@@ -127,8 +131,9 @@ impl Fit {
             digest: String::new(),
         };
         fit.digest = fit.digest_of();
+        let at_bound = fit.optimum.as_ref().map_or(vec![], |best| best.warnings(space, &fit.theta));
         let undefined = fit.undefined_columns();
-        fit.warnings.extend(undefined);
+        fit.warnings.extend(at_bound.into_iter().chain(undefined));
         Ok(fit)
     }
 

@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod bulk;
 pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod driver;
 pub mod exec;
@@ -15,9 +16,18 @@ pub mod output;
 pub mod prior;
 pub mod random;
 pub mod sampler;
+pub mod sbc;
 pub mod session;
 pub mod state;
 pub mod stats;
 pub mod stop;
 pub mod task;
 pub mod world;
+
+pub use model::{Evaluated, Likelihood};
+pub use task::EvalError;
+
+/// The whole of a program with a likelihood of its own: does what the command line says, and ends the process (docs/rust.md).
+pub fn main<L: Likelihood>() -> ! {
+    std::process::exit(cli::main_with::<L>())
+}

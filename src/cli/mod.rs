@@ -1,14 +1,19 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod compare;
 mod desk;
 pub mod info;
+pub mod init;
+pub mod methods;
 pub mod run;
+pub mod sbc;
 pub mod schema;
 pub mod summary;
 
 use crate::job::{self, JobError, Package, Source};
 use crate::launch::{self, Env};
+use crate::model::{self, Likelihood};
 use crate::stop::TimeLimit;
 use crate::world::World;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,6 +22,8 @@ use std::path::{Path, PathBuf};
 /// How a process ends. Documented in README.md; scripts rely on the numbers.
 pub mod exit {
     pub const DONE: i32 = 0;
+    /// `fitjob sbc`: the posterior is not calibrated.
+    pub const UNCALIBRATED: i32 = 1;
     /// Usage or job file.
     pub const JOB: i32 = 2;
     /// The model failed.
@@ -45,12 +52,20 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Write a job with its likelihood and a Slurm script, all ready to run: the start of your own
+    Init(init::InitArgs),
     /// Validate a job, evaluate prior draws, report the time a call takes
     Check(check::CheckArgs),
     /// Say what this process sees: launcher, MPI, HDF5, cores, features
     Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
+    /// Compare finished runs: evidences, Bayes factors, and whether methods agree
+    Compare(compare::CompareArgs),
+    /// List the sampling methods: what each is for, gives, needs, and how it scales
+    Methods(methods::MethodsArgs),
+    /// Simulate data from the model, fit them, and test whether the posteriors are right: simulation-based calibration
+    Sbc(sbc::SbcArgs),
     /// Print the JSON schema of the job file
     Schema,
 }
@@ -106,12 +121,27 @@ pub struct RunArgs {
     /// Go on with the run in the run directory: after a kill or a stop, or to a higher n_eff; with =auto, start if there is none
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes", conflicts_with = "force")]
     pub resume: Option<Resume>,
+    /// With --resume: a recompiled model gives the values that it gave before. Up to 32 stored points must agree to the last bit
+    #[arg(long, requires = "resume")]
+    pub same_model: bool,
     /// Stop with a checkpoint and exit code 75 after this time: seconds, or 90m, "1h 30m", 12:00:00, 2-00:00:00
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<TimeLimit>,
     /// Threads that evaluate on this machine, or in each rank under MPI
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub ncores: Option<u32>,
+}
+
+/// The same for a program with a likelihood of its own, `kind = "rust"` in its job files.
+pub fn main_with<L: Likelihood>() -> i32 {
+    model::register::<L>();
+    main()
+}
+
+/// What to call the program in commands that are proposed: `fitjob`, or a program with a likelihood of its own.
+fn program() -> String {
+    let own = model::own().and_then(|_| Some(std::env::current_exe().ok()?.file_name()?.to_string_lossy().into_owned()));
+    own.unwrap_or_else(|| "fitjob".into())
 }
 
 /// Does what the command line asks for, and gives the exit code.
@@ -123,11 +153,15 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Sbc(args)) => sbc::run(&args),
         Some(Command::Info) => info(),
         // The others need no second rank: under mpiexec the first one does it, and prints once.
         Some(_) if launch::detect(&Env::of_process()).rank != 0 => exit::DONE,
+        Some(Command::Init(args)) => init::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Summary(args)) => summary::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Methods(args)) => methods::run(&args),
         Some(Command::Schema) => schema::run(),
     }
 }
