@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::constants::population;
 use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError};
 
 /// How the searches differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +88,8 @@ impl Settings {
 }
 
 impl EngineSettings for Settings {
+    const GIVES: Gives = Gives::Optimum;
+
     fn without_targets(&self) -> Settings {
         Settings { n_like_max: None, ..self.clone() }
     }

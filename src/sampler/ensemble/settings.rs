@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError};
 
 /// Settings of the ensemble sampler (Goodman & Weare 2010; ter Braak & Vrugt 2008; method names `ensemble`, `emcee`): walkers that step along the
 /// lines between each other.
@@ -62,6 +62,8 @@ impl Settings {
 }
 
 impl EngineSettings for Settings {
+    const GIVES: Gives = Gives::Sample;
+
     fn called(name: &str) -> Settings {
         match name {
             "emcee" => Settings { stretch: 1.0, differential: 0.0, snooker: 0.0, ..Settings::default() },

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError};
 
 /// Settings of the quasi-Newton method with limited memory and bounds (method names `lbfgs`, `optimizer`): finds the point of the highest
 /// likelihood in the unit cube of the priors, by the model's gradients or by central differences, from many starts side by side.
@@ -49,6 +49,8 @@ impl Default for Settings {
 }
 
 impl EngineSettings for Settings {
+    const GIVES: Gives = Gives::Optimum;
+
     fn called(name: &str) -> Settings {
         let n_starts = if name == "optimizer" { 1 } else { Settings::default().n_starts };
         Settings { n_starts, ..Settings::default() }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError};
 
 /// Settings of the simplex method (Nelder & Mead 1965; method name `nelder-mead`): finds the point of the highest likelihood
 /// in the unit cube of the priors, without gradients, from many starts side by side.
@@ -43,6 +43,8 @@ impl Settings {
 }
 
 impl EngineSettings for Settings {
+    const GIVES: Gives = Gives::Optimum;
+
     fn without_targets(&self) -> Settings {
         Settings { n_like_max: None, ..self.clone() }
     }
