@@ -19,6 +19,18 @@ pub enum Purpose {
     Resample = 5,
     /// Prior draws of `fitjob check`.
     Check = 6,
+    /// Prior draws of sequential Monte Carlo: seq = draw.
+    SmcPrior = 20,
+    /// Steps of its walkers: lane = walker, seq = proposal.
+    SmcWalk = 21,
+    /// Its resampling: lane = what for, seq = iteration.
+    SmcResample = 22,
+    /// First weights and shuffles of its flows: seq = training.
+    SmcFlow = 23,
+    /// Draws of the fitted law for log Z: seq = draw.
+    SmcEvidence = 24,
+    /// Bootstrap weights: lane = replicate, seq = stage.
+    SmcBootstrap = 25,
     /// Calibration (`fitjob sbc`): the true values of a simulation. Lane = simulation, seq = attempt, as for the data.
     SbcTruth = 50,
     /// Its data.

@@ -107,3 +107,31 @@ fn nested_sampling_gives_the_same_bits_on_threads_and_ranks() {
         }
     }
 }
+
+/// Walkers, and a flow that is trained on some rank.
+const WALKERS: &str = r#"
+seed = 5
+[model]
+kind = "problem"
+name = "rosen2"
+[sampler]
+method = "smc"
+precondition = "maf"
+n_active = 64
+n_prior = 256
+n_ladder = 128
+n_eff = 300
+n_evidence = 300
+"#;
+
+#[test]
+fn walkers_and_flows_give_the_same_bits_on_threads_and_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = digest(fitjob(), folder.path(), "one", WALKERS, &["--ncores", "1"]);
+    assert_eq!(digest(fitjob(), folder.path(), "three", WALKERS, &["--ncores", "3"]), one);
+    #[cfg(feature = "mpi")]
+    for (ranks, cores) in [(2, "1"), (5, "1"), (2, "2")] {
+        let name = format!("ranks{ranks}x{cores}");
+        assert_eq!(digest(fitjob_on(ranks), folder.path(), &name, WALKERS, &["--ncores", cores]), one, "{name}");
+    }
+}

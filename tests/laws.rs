@@ -17,6 +17,11 @@ struct Row {
 
 const ROWS: &[Row] = &[
     Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" },
+    Row {
+        method: "smc",
+        settings: "n_active = 32\nn_prior = 128\nn_ladder = 64\nn_eff = 200\nn_evidence = 200\nprecondition = \"maf\"",
+        more: "n_eff = 400",
+    },
     Row { method: "nested", settings: "n_live = 100", more: "n_eff = 1200" },
     Row { method: "ensemble", settings: "n_walkers = 20\nn_eff = 100\nn_times = 20", more: "n_eff = 400" },
     Row { method: "cmaes", settings: "n_starts = 2\nrestarts = \"none\"", more: "" },

@@ -9,6 +9,7 @@ pub mod nested;
 mod optimise;
 mod registry;
 pub mod saved;
+pub mod smc;
 pub mod standard;
 
 pub use registry::{Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, restore};
@@ -124,11 +125,15 @@ pub struct Optimum {
 #[derive(Default)]
 struct Tools {
     importance_nested: importance_nested::Tools,
+    smc: smc::Tools,
 }
 
 impl Toolbox for Tools {
     /// Each engine has a hundred of kinds.
     fn compute(&mut self, kind: u16, shared: &[&Shared], input: &[u8]) -> Result<Vec<u8>, EvalError> {
-        self.importance_nested.compute(kind, shared, input)
+        match kind / 100 {
+            1 => self.smc.compute(kind, shared, input),
+            _ => self.importance_nested.compute(kind, shared, input),
+        }
     }
 }

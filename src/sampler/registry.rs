@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, saved};
+use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, saved, smc};
 
 /// A sampler that jobs can name.
 pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
@@ -133,6 +133,8 @@ engines! {
         "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
     Nested, nested::Nested, "nested", ["dynesty", "ultranest", "polychord"],
         "posterior and log Z by live points that climb, static or dynamic: robust with many modes and odd shapes";
+    Smc, smc::Smc, "smc", ["pocomc"],
+        "posterior and log Z by walkers that cool down together; several humps, hundreds of calls at a time";
     Ensemble, ensemble::Ensemble, "ensemble", ["emcee"],
         "posterior of one connected peak by walkers, also where it is long and thin; no log Z";
     Cmaes, cmaes::Cmaes, "cmaes", ["cma-es"],

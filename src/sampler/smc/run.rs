@@ -1,0 +1,406 @@
+//! The order of events: prior draws; then temperature by temperature weigh, fit, resample, walk, keep; at last long chains at beta = 1.
+
+use serde::{Deserialize, Serialize};
+
+use super::archive::{Archive, State};
+use super::flow::{self, Flow};
+use super::geometry::{Geometry, Place};
+use super::settings::{EvidenceBy, Kernel, Precondition, Settings};
+use super::student::Student;
+use super::walker::{Walk, Walker, draws_a_step};
+use crate::bound::periodic::Shift;
+use crate::random::{Purpose, stream, uniform};
+use crate::sampler::{Problem, SamplerError};
+use crate::task::{Answer, Task, TaskId, Value, Work};
+
+/// Times the prior draws are repeated where too few have a likelihood above zero.
+const PRIOR_ROUNDS: usize = 50;
+/// Chains at beta = 1 end when they are this many times longer than n_steps_max, whatever they reached.
+const LONGEST: usize = 20;
+/// Acceptance that steps are sized for.
+const ACCEPT: f64 = 0.3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    Prior,
+    Training,
+    Walking,
+    Measuring,
+    Finished,
+}
+
+/// A draw of the prior or of the fitted law, and its value when it is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Draw {
+    pub place: Place,
+    pub log_like: f64,
+}
+
+/// The fitted law, its draws that have prior mass, and how many were made in all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub geometry: Geometry,
+    pub draws: Vec<Draw>,
+    pub n: usize,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Run {
+    pub settings: Settings,
+    pub seed: u64,
+    pub n_dim: usize,
+    periodic: Vec<usize>,
+    pub phase: Phase,
+    pub archive: Archive,
+    pub walkers: Vec<Walker>,
+    pub walk: Walk,
+    /// Temperatures and rounds so far.
+    pub iteration: u64,
+    pub n_steps: usize,
+    /// Next task number of each lane; the last lane is for training.
+    seqs: Vec<u64>,
+    /// Task numbers at the start of the present draws.
+    first_seqs: Vec<u64>,
+    pub draws: Vec<Draw>,
+    /// Answers still to come.
+    open: usize,
+    pub n_like: u64,
+    pub n_prior: u64,
+    /// Effective draws a step in the last stage: of the average quantity, and of the slowest.
+    pub pace: (f64, f64),
+    pub acceptance: f64,
+    pub trainings: u64,
+    /// States from here on had no part in fitting the law.
+    pub fitted: usize,
+    pub measured: Option<Measured>,
+    pub why_finished: String,
+}
+
+impl Run {
+    pub fn new(settings: Settings, seed: u64, problem: &Problem) -> Run {
+        let d = problem.n_dim;
+        let kernel = settings.kernel;
+        let sigma = sigma_cap(kernel).min(2.38 / (d as f64).sqrt());
+        Run {
+            archive: Archive { n_dim: d, ..Archive::default() },
+            walkers: vec![Walker::default(); settings.n_active],
+            walk: Walk { kernel, sigma, far: far_step(kernel, d), seed, ..Walk::default() },
+            seqs: vec![0; settings.n_active + 1],
+            first_seqs: Vec::new(),
+            n_steps: settings.n_steps.unwrap_or(4.max(d / 2).min(settings.n_steps_max)),
+            n_dim: d,
+            periodic: problem.periodic.clone(),
+            phase: Phase::Prior,
+            iteration: 0,
+            draws: Vec::new(),
+            open: 0,
+            n_like: 0,
+            n_prior: 0,
+            pace: (1.0, 1.0),
+            acceptance: 1.0,
+            trainings: 0,
+            fitted: 0,
+            measured: None,
+            why_finished: String::new(),
+            settings,
+            seed,
+        }
+    }
+
+    fn task(&mut self, lane: usize, work: Work) -> Task {
+        let seq = self.seqs[lane];
+        self.seqs[lane] += 1;
+        self.open += 1;
+        Task { id: TaskId { lane: lane as u32, seq }, work }
+    }
+
+    /// Likelihood calls left below the limit.
+    fn room(&self) -> usize {
+        self.settings.n_like_max.map_or(usize::MAX, |most| most.saturating_sub(self.n_like) as usize)
+    }
+
+    pub fn begin(&mut self) -> Vec<Task> {
+        self.phase = Phase::Prior;
+        let n = self.settings.n_prior.min(self.room());
+        if n == 0 {
+            return self.finish("n_like_max was reached".into());
+        }
+        let first = self.n_prior;
+        let places = (0..n as u64).map(|k| {
+            let mut rng = stream(self.seed, Purpose::SmcPrior, 0, first + k);
+            Place { u: (0..self.n_dim).map(|_| uniform(&mut rng)).collect(), ..Place::default() }
+        });
+        let places = places.collect();
+        self.n_prior += n as u64;
+        self.ask_draws(places)
+    }
+
+    fn ask_draws(&mut self, places: Vec<Place>) -> Vec<Task> {
+        self.first_seqs = self.seqs.clone();
+        self.draws = places.into_iter().map(|place| Draw { place, log_like: f64::NEG_INFINITY }).collect();
+        let lanes = self.settings.n_active;
+        (0..self.draws.len()).map(|k| self.task(k % lanes, Work::LogLike(self.draws[k].place.u.clone()))).collect()
+    }
+
+    pub fn tell(&mut self, answer: Answer) -> Result<Vec<Task>, SamplerError> {
+        self.open = self.open.checked_sub(1).ok_or_else(|| SamplerError("an answer came that nothing had asked for".into()))?;
+        match (self.phase, answer.outcome) {
+            (Phase::Training, Ok(Value::Bytes(bytes))) => {
+                let flow: Flow = flow::decode(&bytes)?;
+                Ok(self.set_out(Some(flow)))
+            }
+            (Phase::Training, Err(error)) => Err(SamplerError(format!("training a flow failed: {error}"))),
+            (_, Ok(Value::LogLike(log_like))) => Ok(self.value(answer.id, log_like)),
+            (_, Err(_)) => Ok(self.value(answer.id, f64::NEG_INFINITY)),
+            _ => Err(SamplerError("an answer came that is not of the kind asked for".into())),
+        }
+    }
+
+    fn value(&mut self, id: TaskId, log_like: f64) -> Vec<Task> {
+        self.n_like += 1;
+        let lane = id.lane as usize;
+        if self.phase == Phase::Walking {
+            self.walkers[lane].told(&self.walk, log_like);
+            if let Some(u) = self.walkers[lane].next(&self.walk, lane as u64) {
+                return vec![self.task(lane, Work::LogLike(u))];
+            }
+        } else {
+            let k = (id.seq - self.first_seqs[lane]) as usize * self.settings.n_active + lane;
+            self.draws[k].log_like = log_like;
+        }
+        if self.open > 0 {
+            return Vec::new();
+        }
+        match self.phase {
+            Phase::Prior => self.prior_drawn(),
+            Phase::Measuring => self.measured_all(),
+            _ => self.walked(),
+        }
+    }
+
+    fn prior_drawn(&mut self) -> Vec<Task> {
+        let finite: Vec<Vec<State>> = std::mem::take(&mut self.draws)
+            .into_iter()
+            .filter(|d| d.log_like > f64::NEG_INFINITY)
+            .map(|d| vec![State { u: d.place.u, log_like: d.log_like, stays: 1.0 }])
+            .collect();
+        let possible = self.archive.len() + finite.len();
+        // All prior draws are one stage, made anew with those of this round.
+        let mut chains: Vec<Vec<State>> = (0..self.archive.len())
+            .map(|i| vec![State { u: self.archive.at(i).to_vec(), log_like: self.archive.log_like[i], stays: 1.0 }])
+            .collect();
+        chains.extend(finite);
+        self.archive = Archive { n_dim: self.n_dim, ..Archive::default() };
+        self.archive.append(0.0, 0.0, 1.0, (self.n_prior - possible as u64) as f64, chains.into_iter());
+        let enough = possible as f64 >= self.settings.n_ladder.min(self.settings.n_active as f64);
+        if enough {
+            return self.next_temperature();
+        }
+        if self.n_prior >= (PRIOR_ROUNDS * self.settings.n_prior) as u64 || self.room() == 0 {
+            return self.finish(format!("only {possible} of {} draws of the prior have a likelihood above zero", self.n_prior));
+        }
+        self.begin()
+    }
+
+    fn next_temperature(&mut self) -> Vec<Task> {
+        self.iteration += 1;
+        self.walk.beta = self.archive.next_beta(self.settings.n_ladder);
+        if self.room() < self.settings.n_active {
+            return self.finish(format!("n_like_max was reached at beta = {:.3e}", self.last_beta()));
+        }
+        self.fit()
+    }
+
+    pub fn last_beta(&self) -> f64 {
+        self.archive.stages.last().map_or(0.0, |s| s.beta)
+    }
+
+    /// Fits the geometry to the states weighted at the present beta; a flow is trained elsewhere first.
+    fn fit(&mut self) -> Vec<Task> {
+        let (u, d) = (self.fit_set(), self.n_dim);
+        self.walk.geometry.shift = Shift::of(&u, d, &self.periodic);
+        let due = self.trainings == 0 || self.iteration.is_multiple_of(self.settings.train_every as u64) || self.walk.beta == 1.0;
+        if self.settings.precondition == Precondition::Affine || !due {
+            let flow = self.walk.geometry.flow.take();
+            return self.set_out(flow);
+        }
+        let z: Vec<f64> = u.chunks_exact(d).flat_map(|u| self.walk.geometry.standard(u)).collect();
+        let lesson = flow::Lesson {
+            seed: self.seed,
+            training: self.trainings,
+            d,
+            z,
+            spline: self.settings.precondition == Precondition::Spline,
+            warm: self.walk.geometry.flow.clone(),
+        };
+        self.trainings += 1;
+        self.phase = Phase::Training;
+        vec![self.task(self.settings.n_active, flow::work(&lesson))]
+    }
+
+    /// Equally weighted states at the present beta.
+    fn fit_set(&self) -> Vec<f64> {
+        let n = (4 * self.settings.n_active).max(1024).max(10 * self.n_dim);
+        self.resample(n, 1).iter().flat_map(|i| self.archive.at(*i).to_vec()).collect()
+    }
+
+    /// Systematic resampling at the present beta.
+    fn resample(&self, n: usize, purpose: u64) -> Vec<usize> {
+        let log_weights = self.archive.log_weights(self.walk.beta);
+        let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = log_weights.iter().map(|w| libm::exp(w - top)).collect();
+        let total: f64 = weights.iter().sum();
+        let offset = uniform(&mut stream(self.seed, Purpose::SmcResample, purpose, self.iteration));
+        let (mut rows, mut row, mut reached) = (Vec::with_capacity(n), 0, weights[0]);
+        for k in 0..n {
+            let target = (k as f64 + offset) / n as f64 * total;
+            while reached <= target && row + 1 < weights.len() {
+                row += 1;
+                reached += weights[row];
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// Walkers start, or go on when they are at beta = 1 already.
+    fn set_out(&mut self, flow: Option<Flow>) -> Vec<Task> {
+        let (u, d) = (self.fit_set(), self.n_dim);
+        self.fitted = self.archive.len();
+        self.walk.geometry.flow = flow;
+        let theta: Vec<f64> = u.chunks_exact(d).flat_map(|u| self.walk.geometry.place(u).theta).collect();
+        self.walk.geometry.law = match self.walk.kernel {
+            Kernel::Tpcn => Student::fit(&theta, d),
+            Kernel::Rwm => Student::normal(&theta, d),
+        };
+        if self.last_beta() < 1.0 {
+            for (walker, i) in (0..self.walkers.len()).zip(self.resample(self.walkers.len(), 0)) {
+                self.walkers[walker].start(&self.walk.geometry, self.archive.at(i), self.archive.log_like[i]);
+            }
+        } else {
+            self.walkers.iter_mut().for_each(|w| w.carry_on(&self.walk.geometry));
+        }
+        self.go(self.n_steps)
+    }
+
+    fn go(&mut self, steps: usize) -> Vec<Task> {
+        self.phase = Phase::Walking;
+        let steps = steps.min(self.room() / self.walkers.len());
+        let mut tasks = Vec::new();
+        for lane in 0..self.walkers.len() {
+            self.walkers[lane].set_out(steps);
+            if let Some(u) = self.walkers[lane].next(&self.walk, lane as u64) {
+                tasks.push(self.task(lane, Work::LogLike(u)));
+            }
+        }
+        if tasks.is_empty() {
+            return self.finish("no walker could move: every step would have left the prior".into());
+        }
+        tasks
+    }
+
+    fn walked(&mut self) -> Vec<Task> {
+        let beta = self.walk.beta;
+        self.pace = draws_a_step(&self.walkers);
+        let (steps, accepted) = self.walkers.iter().fold((0.0, 0.0), |(s, a), w| (s + w.tally.sized, a + w.tally.accepted));
+        self.acceptance = if steps > 0.0 { accepted / steps } else { ACCEPT };
+        let trails: Vec<Vec<State>> = self.walkers.iter_mut().map(Walker::take_trail).collect();
+        if self.last_beta() == 1.0 {
+            self.archive.grow_last(self.pace.0, trails.into_iter());
+            return self.at_the_end();
+        }
+        let log_z = self.archive.log_z(beta);
+        self.archive.append(beta, log_z, self.pace.0, 0.0, trails.into_iter());
+        self.adapt();
+        if beta < 1.0 {
+            return self.next_temperature();
+        }
+        self.archive.settle_last();
+        self.at_the_end()
+    }
+
+    /// Step size by acceptance, number of steps by correlation.
+    fn adapt(&mut self) {
+        let cap = sigma_cap(self.walk.kernel);
+        self.walk.sigma = (self.walk.sigma * libm::exp(2.0 * (self.acceptance - ACCEPT)).clamp(0.5, 2.0)).min(cap);
+        if self.settings.n_steps.is_none() {
+            let wanted = (self.settings.correlation_times / self.pace.0).ceil() as usize;
+            self.n_steps = wanted.clamp(self.n_steps.div_ceil(2), 2 * self.n_steps).clamp(2, self.settings.n_steps_max.max(2));
+        }
+    }
+
+    /// At beta = 1: long chains until the sample is large enough; one new fit after the first of them.
+    fn at_the_end(&mut self) -> Vec<Task> {
+        let n_eff = self.archive.n_eff(1.0);
+        let k = self.walkers.len();
+        let so_far = self.walkers[0].tally.steps;
+        if n_eff >= self.settings.n_eff || so_far >= (LONGEST * self.settings.n_steps_max) as f64 {
+            return self.measure();
+        }
+        if self.room() < k {
+            return self.finish(format!("n_like_max was reached; effective sample size {n_eff:.0} of {:.0}", self.settings.n_eff));
+        }
+        self.iteration += 1;
+        if so_far <= self.n_steps as f64 {
+            return self.fit();
+        }
+        let need = ((self.settings.n_eff - n_eff) / (k as f64 * self.pace.0)).ceil();
+        self.go(need.clamp(1.0, 2.0 * so_far) as usize)
+    }
+
+    /// Fresh draws of the fitted law for log Z, once.
+    fn measure(&mut self) -> Vec<Task> {
+        let n = self.settings.n_evidence.min(self.room());
+        if self.settings.evidence == EvidenceBy::Smc && self.settings.n_evidence == 0 || self.measured.is_some() || n == 0 {
+            return self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)));
+        }
+        self.phase = Phase::Measuring;
+        self.measured = Some(Measured { geometry: self.walk.geometry.clone(), draws: Vec::new(), n });
+        let draw = |k: usize| self.walk.geometry.draw(&mut stream(self.seed, Purpose::SmcEvidence, 0, k as u64));
+        // Draws outside the prior are draws all the same: they count, with likelihood zero.
+        let places: Vec<Place> = (0..n).filter_map(draw).collect();
+        if places.is_empty() {
+            self.draws.clear();
+            return self.measured_all();
+        }
+        self.ask_draws(places)
+    }
+
+    fn measured_all(&mut self) -> Vec<Task> {
+        if let Some(measured) = &mut self.measured {
+            measured.draws = std::mem::take(&mut self.draws);
+        }
+        self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)))
+    }
+
+    fn finish(&mut self, why: String) -> Vec<Task> {
+        self.phase = Phase::Finished;
+        self.why_finished = why;
+        Vec::new()
+    }
+
+    /// Towards other targets, from where the run ended.
+    pub fn extend(&mut self, settings: &Settings) -> Vec<Task> {
+        self.settings = settings.clone();
+        if self.archive.stages.is_empty() || self.last_beta() == 0.0 {
+            return self.begin();
+        }
+        if self.last_beta() < 1.0 { self.next_temperature() } else { self.at_the_end() }
+    }
+}
+
+/// The largest step: a tpcn step of 1 forgets where it came from.
+fn sigma_cap(kernel: Kernel) -> f64 {
+    match kernel {
+        Kernel::Tpcn => 0.99,
+        Kernel::Rwm => 5.0,
+    }
+}
+
+/// For "rwm", twice the best step on a normal law.
+fn far_step(kernel: Kernel, d: usize) -> f64 {
+    match kernel {
+        Kernel::Tpcn => 0.99,
+        Kernel::Rwm => 4.76 / (d as f64).sqrt(),
+    }
+}
