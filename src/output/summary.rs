@@ -2,7 +2,7 @@
 
 use super::{OutputError, RunFacts, number};
 use crate::fit::{Fit, Role};
-use crate::stats;
+use crate::stats::{self, chains::Mixing};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
@@ -97,12 +97,29 @@ pub struct ParameterSummary {
     pub q97_5: f64,
     #[serde(with = "number")]
     pub best: f64,
+    /// Where the sample is Markov chains.
+    #[serde(flatten)]
+    pub chains: Option<ChainSummary>,
+}
+
+/// How well the chains tell of one quantity: [`Mixing`](crate::stats::chains::Mixing).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainSummary {
+    #[serde(with = "number")]
+    pub r_hat: f64,
+    #[serde(with = "number")]
+    pub ess_bulk: f64,
+    #[serde(with = "number")]
+    pub ess_tail: f64,
+    #[serde(with = "number")]
+    pub mcse_mean: f64,
 }
 
 impl Summary {
     pub fn new(fit: &Fit, facts: &RunFacts) -> Summary {
         let weights = fit.weights();
-        let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().partition(|c| c.role == Role::Fixed);
+        let mixing = fit.mixing.iter().map(|m| Some(ChainSummary::of(m))).chain(std::iter::repeat(None));
+        let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().zip(mixing).partition(|(c, _)| c.role == Role::Fixed);
         let busy = facts.busy_fractions();
         Summary {
             log_z: fit.log_z,
@@ -123,8 +140,11 @@ impl Summary {
             rejected: facts.rejected,
             timed_out: facts.timed_out,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
-            parameters: varying.into_iter().map(|c| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best))).collect(),
-            fixed: fixed.into_iter().map(|c| (c.name.to_string(), c.values[0])).collect(),
+            parameters: varying
+                .into_iter()
+                .map(|(c, chains)| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best, chains)))
+                .collect(),
+            fixed: fixed.into_iter().map(|(c, _)| (c.name.to_string(), c.values[0])).collect(),
             best_log_like: fit.log_like[fit.best],
             n_samples: fit.len(),
             startup_s: facts.startup_s,
@@ -154,10 +174,17 @@ impl Summary {
 }
 
 impl ParameterSummary {
-    fn new(values: &[f64], weights: &[f64], best: usize) -> ParameterSummary {
+    fn new(values: &[f64], weights: &[f64], best: usize, chains: Option<ChainSummary>) -> ParameterSummary {
         let (mean, sd) = stats::mean_sd(values, weights);
         let q = stats::quantiles(values, weights, &LEVELS);
-        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best] }
+        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best], chains }
+    }
+}
+
+impl ChainSummary {
+    fn of(mixing: &Mixing) -> ChainSummary {
+        let Mixing { r_hat, ess_bulk, ess_tail, mcse_mean } = *mixing;
+        ChainSummary { r_hat, ess_bulk, ess_tail, mcse_mean }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Statistics of weighted samples: pure functions, sums in the order of the samples.
 
+pub mod chains;
 mod resample;
 pub mod special;
 
