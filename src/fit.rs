@@ -159,7 +159,9 @@ impl Fit {
             )
         });
         let few = worst(|m| m.ess_bulk.min(m.ess_tail), |x, y| x < y, ESS_LIMIT).map(|(name, ess)| {
-            format!("the chains are worth {ess:.0} independent draws for `{name}`, below {ESS_LIMIT:.0}: its quantiles are rough; raise n_eff")
+            format!(
+                "the chains are worth {ess:.0} independent draws for `{name}`, below {ESS_LIMIT:.0}: its quantiles are rough; raise n_eff"
+            )
         });
         self.warnings.extend(apart.into_iter().chain(few));
     }

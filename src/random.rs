@@ -19,6 +19,10 @@ pub enum Purpose {
     Resample = 5,
     /// Prior draws of `fitjob check`.
     Check = 6,
+    /// Transitions of a Hamiltonian chain: lane = chain, seq = transition.
+    Nuts = 30,
+    /// Where it begins: lane = chain (or group), seq = try.
+    NutsStart = 31,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.

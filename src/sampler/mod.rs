@@ -1,6 +1,7 @@
 //! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
 
 pub mod importance_nested;
+pub mod nuts;
 mod registry;
 pub mod saved;
 pub mod standard;

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Problem, Sampler, SamplerError, importance_nested, saved};
+use super::{Problem, Sampler, SamplerError, importance_nested, nuts, saved};
 
 /// A sampler that jobs can name.
 pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
@@ -116,6 +116,8 @@ macro_rules! engines {
 engines! {
     ImportanceNested, importance_nested::ImportanceNested, "importance-nested", ["nautilus", "importance_nested"],
         "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
+    Nuts, nuts::Nuts, "nuts", ["numpyro"],
+        "posterior (no log Z) of smooth likelihoods in any number of parameters, best with gradients: Hamiltonian chains";
 }
 
 /// What `fitjob methods` lists.

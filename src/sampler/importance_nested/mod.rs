@@ -83,7 +83,6 @@ impl Sampler for ImportanceNested {
     }
 
     fn extend(&mut self, spec: &EngineSpec) -> bool {
-        #[allow(irrefutable_let_patterns)] // until there is another engine
         let EngineSpec::ImportanceNested(settings) = spec else { return false };
         let more = self.run.phase == Phase::Finished && *settings != self.run.settings;
         if more {
