@@ -9,8 +9,10 @@ use super::settings::{Adaptation, Shape};
 
 /// Directions whose variance is within these factors of what the diagonal says are left to it by a metric of low rank.
 const ORDINARY: std::ops::RangeInclusive<f64> = 0.5..=2.0;
-/// Weight of the prior guess, in draws.
+/// Weight of the prior guess, in draws: of covariances by draws alone, as in Stan, and by gradients too, where the guess only
+/// stands for directions that no draw has shown.
 const GUESS: f64 = 5.0;
+const FAINT_GUESS: f64 = 0.1;
 
 /// n draws and gradients of d coordinates each, row-major.
 #[derive(Clone, Copy)]
@@ -35,9 +37,10 @@ impl Sample<'_> {
             return Some(Metric::diagonal(scale));
         }
         let correlated = match by {
-            Adaptation::Windows => self.covariance(self.x, |i| 1.0 / scale[i]),
+            Adaptation::Windows => self.covariance(self.x, |i| 1.0 / scale[i], GUESS),
             Adaptation::Gradients => {
-                geometric_mean(&self.covariance(self.x, |i| 1.0 / scale[i]), &self.covariance(self.gradient, |i| scale[i]), self.d)
+                let c_x = self.covariance(self.x, |i| 1.0 / scale[i], FAINT_GUESS);
+                geometric_mean(&c_x, &self.covariance(self.gradient, |i| scale[i], FAINT_GUESS), self.d)
             }
         };
         let (factors, columns) = eigen(correlated, self.d);
@@ -63,15 +66,15 @@ impl Sample<'_> {
         scale.iter().all(|s| s.is_finite() && *s > 0.0).then_some(scale)
     }
 
-    /// Covariance of the columns of `of`, each multiplied by `times`, drawn towards the unit matrix.
-    fn covariance(&self, of: &[f64], times: impl Fn(usize) -> f64) -> Vec<f64> {
+    /// Covariance of the columns of `of`, each multiplied by `times`, drawn towards the unit matrix with the `weight` of so many draws.
+    fn covariance(&self, of: &[f64], times: impl Fn(usize) -> f64, weight: f64) -> Vec<f64> {
         let (n, d) = (self.n(), self.d);
         let columns: Vec<Vec<f64>> = (0..d).map(|i| centred(of.iter().skip(i).step_by(d).map(|x| x * times(i)))).collect();
         let mut matrix = vec![0.0; d * d];
         for i in 0..d {
             for j in 0..=i {
-                let guess = if i == j { GUESS } else { 0.0 };
-                let value = (dot(&columns[i], &columns[j]) * n as f64 / (n as f64 - 1.0) + guess) / (n as f64 + GUESS);
+                let guess = if i == j { weight } else { 0.0 };
+                let value = (dot(&columns[i], &columns[j]) * n as f64 / (n as f64 - 1.0) + guess) / (n as f64 + weight);
                 (matrix[i * d + j], matrix[j * d + i]) = (value, value);
             }
         }
