@@ -21,3 +21,11 @@ pub mod stats;
 pub mod stop;
 pub mod task;
 pub mod world;
+
+pub use model::{Evaluated, Likelihood};
+pub use task::EvalError;
+
+/// The whole of a program with a likelihood of its own: does what the command line says, and ends the process (docs/rust.md).
+pub fn main<L: Likelihood>() -> ! {
+    std::process::exit(cli::main_with::<L>())
+}

@@ -5,11 +5,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The signal to act on; 0: none. The most urgent one wins.
 static NOTED: AtomicI32 = AtomicI32::new(0);
+static LISTENING: AtomicBool = AtomicBool::new(false);
 
 /// Why a run stops before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,7 @@ pub enum Stop {
 /// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT kills.
 /// Every rank does this; a worker that is signalled tells the root.
 pub fn listen() {
+    LISTENING.store(true, Ordering::SeqCst);
     for signal in [libc::SIGUSR1, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
         // SAFETY: the handler touches nothing but an atomic, and calls only what signal-safety(7) allows.
         unsafe {
@@ -35,6 +37,15 @@ pub fn listen() {
             action.sa_flags = libc::SA_RESTART;
             libc::sigaction(signal, &action, std::ptr::null_mut());
         }
+    }
+}
+
+/// The same again, where it was asked for before: MPI_Init may have set handlers of its own. MPICH's of SIGUSR1 makes the next
+/// collective ask a process manager for dead ranks; without mpiexec it would start the first `mpiexec` of the PATH for that,
+/// and wait for ever if that is another library's.
+pub fn still_listen() {
+    if LISTENING.load(Ordering::SeqCst) {
+        listen();
     }
 }
 

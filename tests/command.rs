@@ -243,6 +243,8 @@ awk '{ v[$1] = $2 } END { if (v["x"] > 0.7 && "'$1'" == "fail") exit 4; if (v["x
        else printf "%.17g %.17g\n", -(v["x"] * v["x"] + v["y"] * v["y"]), v["x"] + v["y"] > "result.txt" }' parameters.txt
 code=$?
 if [ "$1" = sleep ]; then sleep 54321; fi
+if [ "$1" = crash ]; then kill -SEGV $$; fi
+if [ "$1" = nan ]; then echo nan 0 > result.txt; fi
 exit $code
 "#;
 
@@ -283,6 +285,14 @@ fn a_run_that_fails_leaves_its_folder_and_tells_its_place() {
         assert!(place.exists());
         std::fs::remove_dir_all(place.parent().unwrap()).unwrap();
     }
+}
+
+#[test]
+fn a_run_that_crashes_fails_and_nan_is_a_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |how: &str| once(how, "", folder.path()).bind(&names()).unwrap().log_like(&[0.1, 0.2]);
+    assert!(matches!(at("crash"), Err(EvalError::Failed(why)) if why.contains("SIGSEGV")));
+    assert!(at("nan").is_ok_and(f64::is_nan));
 }
 
 #[test]
@@ -367,6 +377,26 @@ fn a_run_ends_at_a_point_that_breaks_the_program_or_goes_on_as_the_job_says() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(summary(&folder.path().join(how))["rejected"].as_u64().unwrap() > 5);
     }
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn a_program_that_crashes_leaves_gives_nan_or_hangs_ends_the_run_on_two_ranks_and_one_that_prints_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for (how, message, keys) in [
+        ("segfault", "SIGSEGV", ""),
+        ("exit", "out of luck", ""),
+        ("nan", "is NaN", ""),
+        ("sleep two-ranks", "0.5 s", "call_limit_s = 0.5"),
+    ] {
+        let output = run(common::fitjob_on(2).args(["--ncores", "1"]), folder.path(), how, &job(how, "", keys));
+        let err = text(&output.stderr);
+        assert!(!output.status.success() && err.contains(message) && err.contains("x = 0."), "{how}: {err}");
+        assert!(err.contains("rank 0: ") || err.contains("rank 1: "), "{how}: {err}");
+    }
+    nothing_is_left_of("child.py sleep two-ranks");
+    let output = run(common::fitjob_on(2).args(["--ncores", "1"]), folder.path(), "prints", &job("prints", "", ""));
+    assert!(output.status.success() && text(&output.stderr).contains("worker 0] value -"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod plugin_support;
 use common::{fitjob, succeed, summary, text, write};
 use fitjob::model::{Evaluated, Model, ModelError};
 use fitjob::task::EvalError;
-use plugin_support::{C, CPP, FORTRAN, close, compile, evaluate, examples, has_gfortran, model, names, try_model};
+use plugin_support::{C, CPP, FORTRAN, POINTS, REFERENCE, close, compile, evaluate, examples, has_gfortran, model, names, try_model};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -109,14 +109,6 @@ fn a_plugin_by_fitjob_h_gets_its_config_and_gives_gradients() {
 
 // ---- lynx and hare
 
-/// Near the posterior, in its tails, and where the populations explode.
-const POINTS: [[f64; 8]; 4] = [
-    [0.547, 0.0277, 0.8, 0.0241, 34.0, 5.94, 0.248, 0.251],
-    [0.7, 0.02, 0.6, 0.03, 20.0, 9.0, 0.4, 0.3],
-    [1.0, 0.05, 1.0, 0.05, 10.0, 10.0, 0.37, 0.37],
-    [1.6, 0.12, 0.5, 0.11, 5.0, 30.0, 0.2, 1.1],
-];
-
 #[test]
 fn lynx_and_hare_in_c_fortran_and_diffsl_have_the_same_likelihood() {
     let c = model(&examples("lynx_hare_c.so"), "");
@@ -146,18 +138,6 @@ fn derived_quantities_come_with_each_point() {
     assert_eq!(second.log_like, alone);
     assert!(results.iter().all(|r| r.as_ref().is_ok_and(|r| r.derived.len() == 2 && r.derived.iter().all(|v| *v > 4.0))), "{results:?}");
 }
-
-/// As in tests/lynx_hare.rs: posteriordb, hudson_lynx_hare-lotka_volterra.
-const REFERENCE: [(&str, f64, f64); 8] = [
-    ("alpha", 0.546864, 0.063055),
-    ("beta", 0.027747, 0.004155),
-    ("gamma", 0.800095, 0.089370),
-    ("delta", 0.024086, 0.003528),
-    ("hare0", 34.035222, 2.916899),
-    ("lynx0", 5.935897, 0.530552),
-    ("sigma_hare", 0.248057, 0.043263),
-    ("sigma_lynx", 0.251017, 0.043590),
-];
 
 #[test]
 fn the_example_in_c_gives_the_posterior_of_lynx_and_hare() {
@@ -282,6 +262,36 @@ fn a_wrong_number_of_parameters_ends_the_job_before_it_begins() {
     }
 }
 
+// ---- a recompiled library
+
+#[test]
+fn a_recompiled_library_is_refused_unless_it_is_said_to_give_the_same_values_and_does() {
+    let function = |log_like: &str| format!("double f(const double *t, int n) {{ return {log_like}; }}");
+    let (_a, first) = compile(C, &function("-t[0] * t[0]"));
+    let (_b, same) = compile(C, &format!("const char *message = \"no typo\";\n{}", function("-t[0] * t[0]")));
+    let (_c, other) = compile(C, &function("t[1] > 0.8 ? -t[0] * t[0] * 1.0000000000001 : -t[0] * t[0]"));
+    let folder = tempfile::tempdir().unwrap();
+    let go = |library: &str, args: &[&str]| {
+        write(&folder.path().join("job.toml"), &job_of(library, "abi = \"plain\"\nsymbol = \"f\""));
+        fitjob().current_dir(folder.path()).args(["job.toml", "--out", "run"]).args(args).output().unwrap()
+    };
+    assert!(go(&first, &[]).status.success());
+    let more = ["--resume", "--set", "sampler.n_eff=400"];
+    let refused = go(&same, &more);
+    let error = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(error.contains("the model's program: was") && error.contains("--same-model"), "{error}");
+    let broken = go(&other, &[&more[..], &["--same-model"]].concat());
+    let error = text(&broken.stderr);
+    assert!(broken.status.code() == Some(3) && error.contains("the likelihood is not what it was: at a = 0."), "{error}");
+    let resumed = go(&same, &[&more[..], &["--same-model"]].concat());
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    let digest = |run: &str| summary(&folder.path().join(run))["digest"].clone();
+    succeed(fitjob().current_dir(folder.path()).args(["job.toml", "--out", "again", "--resume=auto", "--set", "sampler.n_eff=200"]));
+    succeed(fitjob().current_dir(folder.path()).args(["job.toml", "--out", "again", "--resume", "--set", "sampler.n_eff=400"]));
+    assert_eq!(digest("run"), digest("again"));
+}
+
 // ---- what goes wrong in the run
 
 /// Alone, and under mpiexec.
@@ -335,6 +345,19 @@ fn crashes_are_reported_with_rank_and_parameter_values() {
 #[test]
 fn ending_the_process_is_a_failure_even_with_exit_code_zero() {
     dies("exit(0);", "ended the process", "");
+}
+
+#[test]
+fn two_threads_that_end_the_process_at_the_same_time_are_no_success() {
+    let source = "#include <atomic>\n#include <cstdlib>\nstatic std::atomic<int> here;\n\
+                  double f(const double *, int) { here++; while (here < 2) {} std::exit(0); }";
+    let (folder, library) = compile(CPP, source);
+    write(&folder.path().join("job.toml"), &job_of(&library, "abi = \"plain\"\nsymbol = \"f\""));
+    for i in 0..10 {
+        let out = format!("run{i}");
+        let output = fitjob().current_dir(folder.path()).args(["job.toml", "--ncores", "2", "--out", &out]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    }
 }
 
 #[test]

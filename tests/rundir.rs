@@ -299,7 +299,8 @@ fn the_directory_of_a_running_job_comes_back_with_its_checkpoint_and_can_be_resu
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("run");
     let mut running = slow_run(place.path(), &dir, "");
-    fs::remove_dir_all(&dir).unwrap();
+    // The job may put a file back while the others are being removed.
+    wait_until("the directory is gone", || fs::remove_dir_all(&dir).is_ok());
     for file in ["job.toml", "lock", "log.jsonl", "checkpoint"] {
         wait_until(&format!("{file} is there again"), || dir.join(file).exists());
     }

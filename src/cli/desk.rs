@@ -8,7 +8,7 @@ use crate::job::{Job, Package};
 use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, Resumed, RunDir, RunFacts, Style, Summary, text};
 use crate::prior::Space;
 use crate::sampler::{EngineSpec, Sampler};
-use crate::session::{Change, Effort, Identity, Keeper, Saved, Totals, Watch};
+use crate::session::{Change, Effort, Identity, Keeper, PROGRAM, Saved, Totals, Watch};
 use crate::state::{Disk, Recovered, Vault};
 use crate::stop::{self, Curfew, Stop, TimeLimit};
 use crate::task::Evaluation;
@@ -63,10 +63,11 @@ impl Doorway {
     }
 
     /// Understands what was saved, and refuses to go on with another job's.
-    pub fn saved(&mut self, identity: &Identity) -> Result<Option<Saved>, String> {
+    pub fn saved(&mut self, identity: &Identity, same_model: bool) -> Result<Option<Saved>, String> {
         let dir = self.dir.path().display();
         let saved = Saved::newest(std::mem::take(&mut self.recovered)).map_err(|why| unreadable(&dir, &why))?;
-        let changes = saved.as_ref().filter(|saved| saved.number > 0).map(|saved| saved.snapshot.about.identity.forbidden(identity));
+        let forbidden = |saved: &Saved| saved.snapshot.about.identity.forbidden(identity, same_model);
+        let changes = saved.as_ref().filter(|saved| saved.number > 0).map(forbidden);
         match changes.as_deref() {
             None | Some([]) => Ok(saved),
             Some(changes) => Err(changed(&dir, changes)),
@@ -87,6 +88,11 @@ impl Doorway {
         };
         let curfew = Curfew::new(start.begun, start.limit.or(job.run.time_limit), stop::slurm_end());
         let mut keeper = Keeper::new(Some(vault), start.identity, job, curfew, start.begun);
+        // Without a readable checkpoint nobody knows which program it was.
+        let unknown = saved.as_ref().is_some_and(|saved| saved.number == 0) && !job.program.is_empty();
+        if start.same_model || unknown {
+            keeper.promised();
+        }
         let resuming = saved.is_some();
         let opened = (|| {
             dir.write_job(&job.resolved_toml)?;
@@ -148,6 +154,8 @@ pub struct Start {
     pub identity: Identity,
     pub warnings: Vec<String>,
     pub limit: Option<TimeLimit>,
+    /// The user says that a changed program gives the same values.
+    pub same_model: bool,
 }
 
 fn say_resumed(resumed: &Resumed, number: u64, raised: &[Change]) {
@@ -162,6 +170,12 @@ fn unreadable(dir: &dyn Display, why: &str) -> String {
 
 fn changed(dir: &dyn Display, changes: &[Change]) -> String {
     let list: String = changes.iter().map(|change| format!("\n  {change}")).collect();
+    if changes.iter().all(|change| change.key == PROGRAM) {
+        return format!(
+            "error: the run in {dir} was computed by another program than this job's:{list}\n  help: if it gives the same values, say so \
+             (--resume --same-model); else bring back what was, or start anew with --force, or elsewhere with --out DIR"
+        );
+    }
     format!(
         "error: the run in {dir} asks another question than this job:{list}\n  help: bring back what was, or start anew with --force, or \
          elsewhere with --out DIR. [run], [output], the number of ranks, and higher {} may change",
@@ -241,7 +255,7 @@ impl Desk {
             return Err(lost);
         }
         let dir = self.dir.path().to_path_buf();
-        let command = format!("the same command with --resume, or: fitjob run {} --resume", dir.display());
+        let command = format!("the same command with --resume, or: {} run {} --resume", super::program(), dir.display());
         self.progress.stopped(&effort.progress, &stop.to_string(), &command);
         output::print(root, &output::stopped(&stop.to_string(), &effort.progress, &dir, &command));
         Ok(())

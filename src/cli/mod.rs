@@ -3,12 +3,14 @@
 pub mod check;
 mod desk;
 pub mod info;
+pub mod init;
 pub mod run;
 pub mod schema;
 pub mod summary;
 
 use crate::job::{self, JobError, Package, Source};
 use crate::launch::{self, Env};
+use crate::model::{self, Likelihood};
 use crate::stop::TimeLimit;
 use crate::world::World;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +47,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a job (the default command)
     Run(RunArgs),
+    /// Write a job with its likelihood and a Slurm script, all ready to run: the start of your own
+    Init(init::InitArgs),
     /// Validate a job, evaluate prior draws, report the time a call takes
     Check(check::CheckArgs),
     /// Say what this process sees: launcher, MPI, HDF5, cores, features
@@ -106,12 +110,27 @@ pub struct RunArgs {
     /// Go on with the run in the run directory: after a kill or a stop, or to a higher n_eff; with =auto, start if there is none
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "yes", conflicts_with = "force")]
     pub resume: Option<Resume>,
+    /// With --resume: a recompiled model gives the values that it gave before. Up to 32 stored points must agree to the last bit
+    #[arg(long, requires = "resume")]
+    pub same_model: bool,
     /// Stop with a checkpoint and exit code 75 after this time: seconds, or 90m, "1h 30m", 12:00:00, 2-00:00:00
     #[arg(long, value_name = "TIME")]
     pub time_limit: Option<TimeLimit>,
     /// Threads that evaluate on this machine, or in each rank under MPI
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub ncores: Option<u32>,
+}
+
+/// The same for a program with a likelihood of its own, `kind = "rust"` in its job files.
+pub fn main_with<L: Likelihood>() -> i32 {
+    model::register::<L>();
+    main()
+}
+
+/// What to call the program in commands that are proposed: `fitjob`, or a program with a likelihood of its own.
+fn program() -> String {
+    let own = model::own().and_then(|_| Some(std::env::current_exe().ok()?.file_name()?.to_string_lossy().into_owned()));
+    own.unwrap_or_else(|| "fitjob".into())
 }
 
 /// Does what the command line asks for, and gives the exit code.
@@ -126,6 +145,7 @@ pub fn main() -> i32 {
         Some(Command::Info) => info(),
         // The others need no second rank: under mpiexec the first one does it, and prints once.
         Some(_) if launch::detect(&Env::of_process()).rank != 0 => exit::DONE,
+        Some(Command::Init(args)) => init::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Summary(args)) => summary::run(&args),
         Some(Command::Schema) => schema::run(),

@@ -46,7 +46,8 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args, &job);
     let warnings = seats::warnings(&world.seats(threads));
-    let start = Start { begun, threads, identity: Identity::of(&job, &package), warnings, limit: args.time_limit };
+    let start =
+        Start { begun, threads, identity: Identity::of(&job, &package), warnings, limit: args.time_limit, same_model: args.same_model };
     let opened = prepare(world, args, &package, &job, start)?;
 
     let startup_s = begun.elapsed().as_secs_f64();
@@ -81,7 +82,7 @@ fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, star
         Role::Worker(_) => Ok(None),
     };
     let mut doorway = agree(world, exit::STORAGE, doorway)?;
-    let saved = doorway.as_mut().map_or(Ok(None), |doorway| doorway.saved(&start.identity));
+    let saved = doorway.as_mut().map_or(Ok(None), |doorway| doorway.saved(&start.identity, start.same_model));
     let saved = agree(world, exit::JOB, saved)?;
     let entered = match (world.enter(), doorway) {
         (Role::Root(root), Some(doorway)) => doorway.enter(&root, package, job, start, saved).map(Some),

@@ -2,7 +2,7 @@
 
 use super::Source;
 use super::file::{ParameterSpec, Typed};
-use crate::model::{Files, Loaded};
+use crate::model::{Files, Loaded, ModelSpec};
 use crate::sampler::EngineSpec;
 use serde::Serialize;
 use std::path::Path;
@@ -20,7 +20,8 @@ pub fn resolved(source: &Source, typed: &Typed, parameters: &[(String, Parameter
     if let Some((spec, delay)) = &typed.model {
         let mut model = table(spec)?;
         for file in spec.files() {
-            make_portable(&mut model, file.key, &file.path, &source.base, files);
+            let inline = !matches!(spec, ModelSpec::Rust(_)); // whose `data` may be nothing but a name
+            make_portable(&mut model, (file.key, &file.path), &source.base, files, inline);
         }
         if let Some(delay) = delay {
             model.insert("delay".into(), Value::try_from(delay)?);
@@ -68,14 +69,14 @@ fn output(source: &Source, typed: &Typed) -> Result<Table, toml::ser::Error> {
     table(&output)
 }
 
-/// Replaces the file that `key` names: its content where that is small, else its absolute path.
-fn make_portable(model: &mut Table, key: &str, path: &str, base: &Path, files: &Files) {
+/// Replaces the file `path` that `key` names: its content where that is small and may stand `inline`, else its absolute path.
+fn make_portable(model: &mut Table, (key, path): (&str, &str), base: &Path, files: &Files, inline: bool) {
     match files.get(path) {
-        Some(Loaded::Text(text)) if key == "code_file" => {
+        Some(Loaded::Text(text)) if inline && key == "code_file" => {
             model.remove(key);
             model.insert("code".into(), Value::String(text.clone()));
         }
-        Some(Loaded::Table(data)) if key == "data" && data.rows() * data.columns.len() <= INLINE => {
+        Some(Loaded::Table(data)) if inline && key == "data" && data.rows() * data.columns.len() <= INLINE => {
             let column =
                 |(name, values): &(String, Vec<f64>)| (name.clone(), Value::Array(values.iter().map(|&v| Value::Float(v)).collect()));
             model.insert(key.into(), Value::Table(data.columns.iter().map(column).collect()));
@@ -83,7 +84,10 @@ fn make_portable(model: &mut Table, key: &str, path: &str, base: &Path, files: &
         _ => {
             let place = Value::String(base.join(path).display().to_string());
             match model.get_mut(key) {
-                Some(Value::Array(words)) if !words.is_empty() => words[0] = place, // a command and its arguments
+                // a command and its arguments, or a list of files
+                Some(Value::Array(words)) => {
+                    words.iter_mut().filter(|word| word.as_str() == Some(path)).take(1).for_each(|word| *word = place.clone())
+                }
                 _ => drop(model.insert(key.into(), place)),
             }
         }

@@ -5,7 +5,7 @@ use super::read::{self, suggest, unknown};
 use super::tree::{Content, Node, Place};
 use crate::exec::{Dispatch, OnError};
 use crate::expr::{Expr, ExprError};
-use crate::model::{DelaySpec, ModelSpec};
+use crate::model::{self, DelaySpec, ModelSpec, RustSpec};
 use crate::prior::{self, PriorSpec};
 use crate::sampler::{self, EngineSpec};
 use crate::stop::TimeLimit;
@@ -159,12 +159,24 @@ fn read_model(tree: &Node, problems: &mut Vec<Problem>) -> Option<(ModelSpec, Op
         "plugin" => read::typed(&rest, problems).map(ModelSpec::Plugin),
         "command" => read::typed(&rest, problems).map(ModelSpec::Command),
         "python" => read::typed(&rest, problems).map(ModelSpec::Python),
+        "rust" => read_own(&rest, problems).map(ModelSpec::Rust),
         _ => {
             problems.push(unknown_value(node, "kind", &kind, ModelSpec::KINDS));
             None
         }
     };
     model.filter(|_| delay.is_some() == delay_typed).map(|model| (model, delay))
+}
+
+/// The settings of the program's own likelihood, defaults filled in. A program without one says so when the model is built.
+fn read_own(rest: &Node, problems: &mut Vec<Problem>) -> Option<RustSpec> {
+    let Some(own) = model::own() else { return Some(RustSpec { settings: toml::Table::new() }) };
+    let mut rest = rest.clone();
+    for (name, node) in rest.clone().entries().iter().filter(|(name, _)| !own.has_key(name)) {
+        problems.push(unknown("key", name, node, own.keys().iter().copied()));
+        rest.remove(&[name.clone()]);
+    }
+    read::value(&rest, problems, own.read).map(|settings| RustSpec { settings })
 }
 
 fn read_engine(tree: &Node, problems: &mut Vec<Problem>) -> Option<EngineSpec> {

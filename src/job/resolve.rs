@@ -33,8 +33,10 @@ pub struct Job {
     pub resolved_toml: String,
     /// Names the question: independent of `[run]` and `[output]`.
     pub digest: String,
-    /// The same without the engine's targets (n_eff, ...): a run may be taken up again with higher ones.
+    /// The same without the engine's targets (n_eff, ...), since a run may be taken up again with higher ones, and without the program.
     pub question: String,
+    /// Which program computes the likelihood ([`Model::program`]).
+    pub program: String,
 }
 
 /// Reads the files that the job names. Root only.
@@ -111,12 +113,13 @@ fn assemble(package: &Package, typed: Typed, problems: &mut Vec<Problem>) -> Opt
 
     let resolved = emit::resolved(&package.source, &typed, &parameters, &package.files);
     let resolved_toml = resolved.map_err(|e| problems.push(Problem::at(&tree.key, format!("cannot be written: {e}")))).ok()?;
-    let digest_with = |engine: &EngineSpec| digest::digest(typed.seed, model.as_ref(), &space, engine);
-    let (digest, question) = (digest_with(&typed.engine), digest_with(&typed.engine.without_targets()));
+    let digest_with = |program: &str, engine: &EngineSpec| digest::digest(typed.seed, model.as_ref(), program, &space, engine);
+    let program = model.program();
+    let (digest, question) = (digest_with(&program, &typed.engine), digest_with("", &typed.engine.without_targets()));
     let output = OutputSpec { dir: typed.output.dir.map(|dir| package.source.base.join(dir)) };
     let (seed, engine, run) = (typed.seed, typed.engine, typed.run);
     let (space, model) = (Arc::new(space), Arc::from(model));
-    Some(Job { name: package.source.stem(), seed, space, model, engine, run, output, resolved_toml, digest, question })
+    Some(Job { name: package.source.stem(), seed, space, model, engine, run, output, resolved_toml, digest, question, program })
 }
 
 /// Uniform priors on the box that a test problem brings along.

@@ -23,6 +23,8 @@ pub(super) struct Served {
     pub parameters: Option<Vec<String>>,
     pub derived: Vec<String>,
     pub fingerprint: Vec<u8>,
+    /// Hash of the program, or its name.
+    pub hash: String,
     /// A process a point, and the text of its parameter file.
     pub once: Option<(CommandSpec, Option<String>)>,
 }
@@ -54,11 +56,10 @@ pub(super) fn build(spec: &CommandSpec, files: &Files) -> Result<Box<dyn Model>,
     );
     // A program of the user's is what it contains, wherever it lies; any other is its name.
     let (path, hash) = match files.get(name) {
-        Some(Loaded::Program { path, hash }) => (path.clone(), hash),
+        Some(Loaded::Program { path, hash }) => (path.clone(), hash.clone()),
         _ if name.contains('/') => return Err(ModelError::new(&["command"], format!("the program \"{name}\" was not read"))),
-        _ => (name.clone(), name),
+        _ => (name.clone(), name.clone()),
     };
-    fingerprint += hash;
     let template = match spec.template.as_ref().map(|path| files.get(path)) {
         Some(Some(Loaded::Text(text))) => Some(text.clone()),
         Some(_) => return Err(ModelError::new(&["template"], "the template was not read")),
@@ -74,7 +75,7 @@ pub(super) fn build(spec: &CommandSpec, files: &Files) -> Result<Box<dyn Model>,
     let once = (spec.mode == CommandMode::Once).then(|| (spec.clone(), template));
     let service = Service { program, batch: spec.batch, request: spec.batch, retries: spec.retries, gradient: spec.gradient, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
-    Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), once }))
+    Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), hash, once }))
 }
 
 /// What a program with a slash in its name, and the template, are read from.
@@ -146,6 +147,10 @@ impl Model for Served {
 
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+
+    fn program(&self) -> String {
+        self.hash.clone()
     }
 }
 

@@ -81,6 +81,10 @@ impl Model for Delayed {
     fn fingerprint(&self) -> Vec<u8> {
         self.inner.fingerprint()
     }
+
+    fn program(&self) -> String {
+        self.inner.program()
+    }
 }
 
 /// Names the random stream of the point `theta`, on whichever rank it is evaluated: FNV-1a over its bits.

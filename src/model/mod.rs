@@ -1,19 +1,24 @@
 //! Likelihood sources: what a model promises, and one file a kind.
 
 mod command;
+mod crash;
 mod curve;
 mod delay;
+mod likelihood;
 mod noise;
 #[cfg(feature = "ode")]
 mod ode;
 mod plugin;
 pub mod problem;
 mod python;
+mod rust;
 mod spec;
 
+pub use likelihood::Likelihood;
+pub use rust::{Own, own, register};
 pub use spec::{
     Abi, CommandMode, CommandSpec, CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe,
-    OdeSpec, PluginSpec, ProblemSpec, PythonSpec, Sigma,
+    OdeSpec, PluginSpec, ProblemSpec, PythonSpec, RustSpec, Sigma, table_of, text_of,
 };
 
 use crate::expr::{ExprError, nearest};
@@ -70,8 +75,14 @@ pub trait Model: Send + Sync {
     /// end such a call does so then.
     fn limit_calls(&mut self, _limit: Duration) {}
 
-    /// Everything that changes the likelihood's value, for the digest of the job.
+    /// Everything of the job that changes the likelihood's value, for the digest of the job.
     fn fingerprint(&self) -> Vec<u8>;
+
+    /// Names what the program is that computes it, where that is not fitjob (a hash of its bytes, say): part of the digest too, but the
+    /// program may be another on resuming, if the user says that it gives the same values.
+    fn program(&self) -> String {
+        String::new()
+    }
 }
 
 /// What a model gives for one point.
@@ -113,7 +124,8 @@ pub struct ModelError {
 }
 
 impl ModelError {
-    fn new(key: &[&str], message: impl Into<String>) -> ModelError {
+    /// `key`: its path below `[model]`; a key that the job does not have is told at its table.
+    pub fn new(key: &[&str], message: impl Into<String>) -> ModelError {
         ModelError { key: key.iter().map(|k| k.to_string()).collect(), message: message.into(), help: None, span: None }
     }
 
@@ -122,7 +134,8 @@ impl ModelError {
         ModelError { span: Some((error.start, error.end)), ..ModelError::new(key, error.message) }
     }
 
-    fn help(self, help: impl Into<String>) -> ModelError {
+    /// What to do about it.
+    pub fn help(self, help: impl Into<String>) -> ModelError {
         ModelError { help: Some(help.into()), ..self }
     }
 }
@@ -134,6 +147,7 @@ pub fn build(spec: &ModelSpec, delay: Option<&DelaySpec>, seed: u64, files: &Fil
         ModelSpec::Plugin(spec) => plugin::build(spec, files)?,
         ModelSpec::Command(spec) => command::build(spec, files)?,
         ModelSpec::Python(spec) => python::build(spec, files)?,
+        ModelSpec::Rust(spec) => rust::build(spec, files)?,
         ModelSpec::Curve(spec) => curve::build(spec, files)?,
         #[cfg(feature = "ode")]
         ModelSpec::Ode(spec) => ode::build(spec, files)?,

@@ -1,15 +1,14 @@
 //! `kind = "plugin"`: a function in a shared library, called by include/fitjob.h or by a signature that it already has.
 
 mod batch;
-mod crash;
 mod foreign;
 mod library;
 mod native;
 
+use super::crash::{self, Slot};
 use super::{Abi, Density, Evaluated, Files, Loaded, Model, ModelError, PluginSpec, positions};
 use crate::task::EvalError;
 use batch::Batch;
-use crash::Slot;
 use foreign::Foreign;
 use library::Library;
 use native::{Functions, Instance, State};
@@ -25,6 +24,8 @@ struct Plugin {
     /// Held during calls, if the library is not made for several threads.
     turn: Option<Mutex<()>>,
     fingerprint: Vec<u8>,
+    /// Hash of the library.
+    program: String,
 }
 
 enum Interface {
@@ -66,14 +67,14 @@ pub(super) fn build(spec: &PluginSpec, files: &Files) -> Result<Box<dyn Model>, 
         Abi::Fitjob | Abi::Plain => library.has("fitjob_not_thread_safe"),
         _ => !library.has("fitjob_thread_safe"),
     };
-    let fingerprint = fingerprint(spec, hash);
-    Ok(Box::new(Plugin { spec: spec.clone(), path: library.path, interface, turn: alone.then(Mutex::default), fingerprint }))
+    let (fingerprint, program) = (fingerprint(spec), hash.clone());
+    Ok(Box::new(Plugin { spec: spec.clone(), path: library.path, interface, turn: alone.then(Mutex::default), fingerprint, program }))
 }
 
-/// Everything that changes values. Where the library lies does not.
-fn fingerprint(spec: &PluginSpec, hash: &str) -> Vec<u8> {
+/// Everything of the job that changes values. Where the library lies does not.
+fn fingerprint(spec: &PluginSpec) -> Vec<u8> {
     let PluginSpec { library: _, abi, symbol, prior, parameters, derived, config } = spec;
-    format!("plugin {hash} {abi:?} {symbol:?} {prior:?} {parameters:?} {derived:?} {config:?}").into_bytes()
+    format!("plugin {abi:?} {symbol:?} {prior:?} {parameters:?} {derived:?} {config:?}").into_bytes()
 }
 
 /// Keys that mean nothing beside others.
@@ -137,7 +138,7 @@ impl Native {
         if let Some(spare) = self.spare().take_if(|spare| spare.names == names) {
             return Ok(spare);
         }
-        let slot = Slot::new(path, &names);
+        let slot = Slot::new(&format!("the plugin {path}"), &names);
         let state = self.functions.open(&self.config, &names, k, self.opened.fetch_add(1, Ordering::Relaxed), slot)?;
         Ok(Spare { names, state, slot })
     }
@@ -206,7 +207,7 @@ impl Model for Plugin {
         let caller = match &self.interface {
             Interface::Foreign(foreign) => {
                 self.check_derived(foreign, d).map_err(|e| EvalError::Fatal(e.to_string()))?;
-                Caller::Foreign(foreign, Slot::new(&self.path, &own))
+                Caller::Foreign(foreign, Slot::new(&format!("the plugin {}", self.path), &own))
             }
             Interface::Native(native) => {
                 let opened = native.open(&self.path, own, k);
@@ -219,6 +220,10 @@ impl Model for Plugin {
 
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+
+    fn program(&self) -> String {
+        self.program.clone()
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, 
         return Err(error.help("write python3 for the one in PATH (an activated environment's), or /full/path/of/venv/bin/python"));
     }
     let vectorised = spec.batch > 1;
-    let fingerprint = format!("python {hash} {:?} {:?} {:?} {vectorised}", spec.function, spec.parameters, spec.derived);
+    let fingerprint = format!("python {:?} {:?} {:?} {vectorised}", spec.function, spec.parameters, spec.derived);
     let what = format!("the script {}", Path::new(&spec.script).display());
     let mut args = vec!["-c".into(), WORKER.into(), path.clone(), spec.function.clone()];
     args.extend(vectorised.then(|| "--vectorised".into()));
@@ -30,5 +30,5 @@ pub(super) fn build(spec: &PythonSpec, files: &Files) -> Result<Box<dyn Model>, 
     let request = if vectorised { spec.batch } else { REQUEST };
     let service = Service { program, batch: spec.batch, request, retries: spec.retries, gradient: spec.gradient, limit: None };
     let (parameters, derived) = (spec.parameters.clone(), spec.derived.clone());
-    Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), once: None }))
+    Ok(Box::new(Served { service, parameters, derived, fingerprint: fingerprint.into_bytes(), hash: hash.clone(), once: None }))
 }

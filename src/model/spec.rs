@@ -1,6 +1,6 @@
 //! What a job file may say about a model: one struct a kind, each deserialised on its own.
 
-use super::{ModelError, command};
+use super::{ModelError, command, rust};
 use crate::data::{self, DataError, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ pub enum ModelSpec {
     Plugin(PluginSpec),
     Command(CommandSpec),
     Python(PythonSpec),
+    Rust(RustSpec),
 }
 
 /// `kind = "ode"`: ordinary differential equations in DiffSL, compared with columns of data over time.
@@ -292,6 +293,13 @@ fn default_interpreter() -> String {
     "python3".into()
 }
 
+/// `kind = "rust"`: the likelihood of a program that has fitjob as a library. The keys are those of its own settings, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RustSpec {
+    pub settings: toml::Table,
+}
+
 /// `[model.delay]`: makes any likelihood take longer, for studies of scaling. Values do not change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -364,7 +372,7 @@ impl FileRef {
 
 impl DataSpec {
     /// The table itself, out of `files` or the job file.
-    pub(super) fn table(&self, files: &Files) -> Result<Table, ModelError> {
+    pub fn table(&self, files: &Files) -> Result<Table, ModelError> {
         match self {
             DataSpec::File(path) => table_of("data", path, files),
             DataSpec::Inline(columns) => {
@@ -374,7 +382,8 @@ impl DataSpec {
         }
     }
 
-    fn file(&self) -> Option<FileRef> {
+    /// The file, if it is one; the key of the table must be `data`.
+    pub fn file(&self) -> Option<FileRef> {
         match self {
             DataSpec::File(path) => Some(FileRef { key: "data", path: path.clone(), kind: FileKind::Table }),
             DataSpec::Inline(_) => None,
@@ -383,16 +392,24 @@ impl DataSpec {
 }
 
 /// The table that was read from `path`, which the key `key` names.
-pub(super) fn table_of(key: &str, path: &str, files: &Files) -> Result<Table, ModelError> {
+pub fn table_of(key: &str, path: &str, files: &Files) -> Result<Table, ModelError> {
     match files.get(path) {
         Some(Loaded::Table(table)) => Ok(table.clone()),
         _ => Err(ModelError::new(&[key], format!("no table was read from \"{path}\""))),
     }
 }
 
+/// The text that was read from `path`, which the key `key` names.
+pub fn text_of(key: &str, path: &str, files: &Files) -> Result<String, ModelError> {
+    match files.get(path) {
+        Some(Loaded::Text(text)) => Ok(text.clone()),
+        _ => Err(ModelError::new(&[key], format!("no text was read from \"{path}\""))),
+    }
+}
+
 impl ModelSpec {
     /// What `kind` may be.
-    pub const KINDS: &[&str] = &["ode", "curve", "problem", "plugin", "command", "python"];
+    pub const KINDS: &[&str] = &["ode", "curve", "problem", "plugin", "command", "python", "rust"];
 
     /// The files it needs, to be read by the root with [`FileRef::load`].
     pub fn files(&self) -> Vec<FileRef> {
@@ -409,6 +426,7 @@ impl ModelSpec {
             ModelSpec::Plugin(spec) => vec![FileRef { key: "library", path: spec.library.clone(), kind: FileKind::Program }],
             ModelSpec::Command(spec) => command::files(spec),
             ModelSpec::Python(spec) => vec![FileRef { key: "script", path: spec.script.clone(), kind: FileKind::Program }],
+            ModelSpec::Rust(spec) => rust::files(spec),
         }
     }
 }

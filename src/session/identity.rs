@@ -11,6 +11,8 @@ use toml::{Table, Value};
 pub struct Identity {
     /// Hash over model, data, parameters, seed and engine, but not its targets.
     pub question: String,
+    /// What computes the likelihood, where that is not fitjob.
+    pub program: String,
     /// The resolved job.
     pub job: String,
     /// Hash of every file that the job names, by its name.
@@ -18,6 +20,9 @@ pub struct Identity {
     /// Of fitjob.
     pub version: String,
 }
+
+/// How a [`Change`] of nothing but the program calls it.
+pub const PROGRAM: &str = "the model's program";
 
 /// A key of the job that is not what it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +38,7 @@ impl Identity {
         let files = package.files.iter().map(|(name, file)| (name.clone(), hash(&postcard::to_stdvec(file).expect("plain data"))));
         Identity {
             question: job.question.clone(),
+            program: job.program.clone(),
             job: job.resolved_toml.clone(),
             files: files.collect(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -45,7 +51,8 @@ impl Identity {
     }
 
     /// What forbids `now` to go on with this run, key by key; nothing where it asks the same question with the same or higher targets.
-    pub fn forbidden(&self, now: &Identity) -> Vec<Change> {
+    /// `same_model`: whether the user says that another program gives the same values.
+    pub fn forbidden(&self, now: &Identity, same_model: bool) -> Vec<Change> {
         let changes = self.changes(now);
         let (targets, mut others): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(|c| is_target(&c.key));
         let mut forbidden: Vec<Change> = targets.into_iter().filter(|c| !is_raised(c)).collect();
@@ -56,6 +63,8 @@ impl Identity {
                 others.push(change);
             }
             forbidden.extend(others);
+        } else if self.program != now.program && !same_model {
+            forbidden.push(Change { key: PROGRAM.into(), before: self.program.clone(), now: now.program.clone() });
         }
         forbidden
     }
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_change_is_told_by_its_key_with_both_values() {
         let now = asking("b", &JOB.replace("n_live = 100", "n_live = 200").replace("[model]", "[model]\nsigma = 0.5"));
-        let forbidden = asking("a", JOB).forbidden(&now);
+        let forbidden = asking("a", JOB).forbidden(&now, false);
         assert_eq!(told(&forbidden), ["model.sigma: was not set, is 0.5", "sampler.n_live: was 100, is 200"]);
     }
 
@@ -153,12 +162,20 @@ mod tests {
     fn how_it_is_run_may_change_and_targets_may_rise_but_not_fall() {
         let before = asking("a", JOB);
         let now = asking("a", &JOB.replace("ncores = 2", "ncores = 64").replace("500.0", "900.0"));
-        assert_eq!(before.forbidden(&now), []);
+        assert_eq!(before.forbidden(&now, false), []);
         assert_eq!(told(&before.raised(&now)), ["sampler.n_eff: was 500.0, is 900.0"]);
-        assert_eq!(told(&now.forbidden(&before)), ["sampler.n_eff: was 900.0, is 500.0"]);
+        assert_eq!(told(&now.forbidden(&before, false)), ["sampler.n_eff: was 900.0, is 500.0"]);
         let limited = asking("a", &JOB.replace("n_eff", "n_like_max = 10\nn_eff"));
-        assert_eq!(limited.forbidden(&before), [], "no limit is more than any");
-        assert_eq!(told(&before.forbidden(&limited)), ["sampler.n_like_max: was not set, is 10"]);
+        assert_eq!(limited.forbidden(&before, false), [], "no limit is more than any");
+        assert_eq!(told(&before.forbidden(&limited, false)), ["sampler.n_like_max: was not set, is 10"]);
+    }
+
+    #[test]
+    fn another_program_is_a_change_unless_it_is_said_to_give_the_same_values() {
+        let by = |program: &str, question: &str| Identity { program: program.into(), ..asking(question, JOB) };
+        assert_eq!(told(&by("11", "a").forbidden(&by("22", "a"), false)), ["the model's program: was 11, is 22"]);
+        assert_eq!(by("11", "a").forbidden(&by("22", "a"), true), []);
+        assert!(!by("11", "a").forbidden(&by("11", "b"), true).is_empty(), "another question stays one");
     }
 
     #[test]
@@ -167,7 +184,7 @@ mod tests {
             files: BTreeMap::from([("a.csv".to_string(), hash.to_string())]),
             ..asking(question, JOB)
         };
-        assert_eq!(told(&with("11", "a").forbidden(&with("22", "b"))), ["content of a.csv: was 11, is 22"]);
-        assert_eq!(with("11", "a").forbidden(&with("22", "a")), [], "a column that the model does not use");
+        assert_eq!(told(&with("11", "a").forbidden(&with("22", "b"), false)), ["content of a.csv: was 11, is 22"]);
+        assert_eq!(with("11", "a").forbidden(&with("22", "a"), false), [], "a column that the model does not use");
     }
 }

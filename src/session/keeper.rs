@@ -41,6 +41,8 @@ pub struct Keeper {
     /// Taken from the journal, or made in this life.
     calls: u64,
     rejected: u64,
+    /// No bit of the likelihood may differ.
+    promised: bool,
 }
 
 impl Keeper {
@@ -60,6 +62,7 @@ impl Keeper {
             computed: Computed::new(job.model.derived()),
             calls: 0,
             rejected: 0,
+            promised: false,
         }
     }
 
@@ -82,6 +85,7 @@ impl Keeper {
         let first = self.known.values().filter(finite).min_by_key(|call| call.id);
         let first = first.and_then(|call| Some((call.u.clone(), *call.outcome.as_ref().ok()?)));
         self.about.specimen = saved.specimen.or(first);
+        self.about.specimens = saved.specimens;
     }
 
     /// Writes a checkpoint that only says which job this is, and waits for it: what fails here fails before the first call.
@@ -102,20 +106,45 @@ impl Keeper {
         }
     }
 
-    /// Evaluates one stored point again.
+    /// The user says that another program gives the same values: [`verify`](Keeper::verify) takes that at its word.
+    pub fn promised(&mut self) {
+        self.promised = true;
+    }
+
+    /// Evaluates one stored point again; many, if another program is said to give the same values.
     ///
-    /// Errors: another value, with the point. A difference of the size of rounding is told to `watch`.
+    /// Errors: another value, with the point. A difference of the size of rounding is told to `watch`, unless no bit may differ.
     pub fn verify(&self, evaluator: &mut dyn Evaluator, space: &Space, watch: &mut dyn Watch) -> Result<(), String> {
-        let Some((u, before)) = &self.about.specimen else { return Ok(()) };
-        evaluator.submit(vec![Task { id: SPECIMEN, work: Work::LogLike(u.clone()) }]).map_err(|e| e.to_string())?;
-        let answer = loop {
-            if let Some(answer) = evaluator.collect().map_err(|e| e.to_string())?.pop() {
-                break answer;
-            }
-        };
+        let points = self.evidence();
+        let task =
+            |(i, (u, _)): (usize, &(Vec<f64>, f64))| Task { id: TaskId { seq: i as u64, ..SPECIMEN }, work: Work::LogLike(u.clone()) };
+        evaluator.submit(points.iter().enumerate().map(task).collect()).map_err(|e| e.to_string())?;
+        let mut answers = Vec::new();
+        while answers.len() < points.len() {
+            answers.extend(evaluator.collect().map_err(|e| e.to_string())?);
+        }
+        answers.sort_by_key(|answer| answer.id);
+        points.iter().zip(answers).try_for_each(|(point, answer)| self.compare(point, answer, space, watch))
+    }
+
+    /// Stored points and their values.
+    fn evidence(&self) -> Vec<(Vec<f64>, f64)> {
+        if !self.promised {
+            return self.about.specimen.iter().cloned().collect();
+        }
+        let mut calls: Vec<&Evaluation> = self.known.values().collect();
+        calls.sort_by_key(|call| call.id);
+        let mut specimens = self.about.specimens.clone();
+        for call in calls {
+            call.outcome.iter().filter(|value| value.is_finite()).for_each(|value| specimens.offer(&call.u, *value));
+        }
+        specimens.points().to_vec()
+    }
+
+    fn compare(&self, (u, before): &(Vec<f64>, f64), answer: Answer, space: &Space, watch: &mut dyn Watch) -> Result<(), String> {
         let now = match answer.outcome {
             Ok(Value::LogLike(value)) if value.to_bits() == before.to_bits() => return Ok(()),
-            Ok(Value::LogLike(value)) if (value - before).abs() <= ROUNDING * (1.0 + before.abs()) => {
+            Ok(Value::LogLike(value)) if !self.promised && (value - before).abs() <= ROUNDING * (1.0 + before.abs()) => {
                 watch.warn(&format!(
                     "log L of a stored point is {value:?} here and was {before:?}: another machine or library rounds otherwise, so the \
                      answer will be as good, but not the same bits"
@@ -185,7 +214,10 @@ impl Keeper {
         self.calls += 1;
         self.computed.note(call);
         match &call.outcome {
-            Ok(value) if self.about.specimen.is_none() && value.is_finite() => self.about.specimen = Some((call.u.clone(), *value)),
+            Ok(value) if value.is_finite() => {
+                self.about.specimen.get_or_insert_with(|| (call.u.clone(), *value));
+                self.about.specimens.offer(&call.u, *value);
+            }
             Ok(_) => {}
             Err(reason) => {
                 self.rejected += 1;

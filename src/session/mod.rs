@@ -15,11 +15,13 @@ mod computed;
 mod identity;
 mod keeper;
 mod snapshot;
+mod specimens;
 
 pub use computed::Computed;
-pub use identity::{Change, Identity};
+pub use identity::{Change, Identity, PROGRAM};
 pub use keeper::Keeper;
 pub use snapshot::{About, Saved, Snapshot, Totals};
+pub use specimens::Specimens;
 
 use crate::driver::{Driver, End, UnderWay};
 use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};

@@ -3,6 +3,7 @@
 
 use super::computed::Computed;
 use super::identity::Identity;
+use super::specimens::Specimens;
 use crate::driver::UnderWay;
 use crate::sampler::{Progress, saved};
 use crate::state::{FoundState, Recovered};
@@ -33,6 +34,8 @@ pub struct About {
     pub totals: Totals,
     /// A point of the unit cube and its log L, to see on resuming that the model is still the same.
     pub specimen: Option<(Vec<f64>, f64)>,
+    /// More of them, from all of the run.
+    pub specimens: Specimens,
 }
 
 /// Over all lives of the run so far.

@@ -66,6 +66,7 @@ impl Mpi {
     /// MPI_Init_thread with FUNNELED: threads compute, this one speaks MPI. Once a process.
     pub fn init() -> Mpi {
         let (universe, _level) = mpi::initialize_with_threading(Threading::Funneled).expect("MPI is initialised once");
+        crate::stop::still_listen();
         let world = universe.world();
         Mpi {
             crew: world.duplicate(),

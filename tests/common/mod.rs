@@ -8,7 +8,12 @@ use std::process::{Command, Output};
 
 /// The built binary, on one process, without the environment of any launcher.
 pub fn fitjob() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fitjob"));
+    alone(Path::new(env!("CARGO_BIN_EXE_fitjob")))
+}
+
+/// The same for any program.
+pub fn alone(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (key, _) in std::env::vars() {
         if ["OMPI_", "PMI", "PMIX", "SLURM_", "HYDRA_", "MPI_"].iter().any(|prefix| key.starts_with(prefix))
             && !key.starts_with("OMPI_ALLOW")
@@ -30,8 +35,13 @@ pub fn mpiexec_name() -> String {
 
 /// `mpiexec -n ranks fitjob`, allowed to run as root and with more ranks than cores.
 pub fn fitjob_on(ranks: usize) -> Command {
+    on(ranks, Path::new(env!("CARGO_BIN_EXE_fitjob")))
+}
+
+/// The same for any program.
+pub fn on(ranks: usize, program: &Path) -> Command {
     let mut command = Command::new(mpiexec_name());
-    command.args(["-n", &ranks.to_string(), env!("CARGO_BIN_EXE_fitjob")]);
+    command.args(["-n", &ranks.to_string()]).arg(program);
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1").env("OMPI_MCA_rmaps_base_oversubscribe", "1");
     command
 }

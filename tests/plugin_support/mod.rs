@@ -16,6 +16,26 @@ pub const FORTRAN: Language = ("gfortran", "f90");
 
 pub const LYNX_HARE: [&str; 8] = ["alpha", "beta", "gamma", "delta", "hare0", "lynx0", "sigma_hare", "sigma_lynx"];
 
+/// Of lynx and hare: near the posterior, in its tails, and where the populations explode.
+pub const POINTS: [[f64; 8]; 4] = [
+    [0.547, 0.0277, 0.8, 0.0241, 34.0, 5.94, 0.248, 0.251],
+    [0.7, 0.02, 0.6, 0.03, 20.0, 9.0, 0.4, 0.3],
+    [1.0, 0.05, 1.0, 0.05, 10.0, 10.0, 0.37, 0.37],
+    [1.6, 0.12, 0.5, 0.11, 5.0, 30.0, 0.2, 1.1],
+];
+
+/// As in tests/lynx_hare.rs: posteriordb, hudson_lynx_hare-lotka_volterra.
+pub const REFERENCE: [(&str, f64, f64); 8] = [
+    ("alpha", 0.546864, 0.063055),
+    ("beta", 0.027747, 0.004155),
+    ("gamma", 0.800095, 0.089370),
+    ("delta", 0.024086, 0.003528),
+    ("hare0", 34.035222, 2.916899),
+    ("lynx0", 5.935897, 0.530552),
+    ("sigma_hare", 0.248057, 0.043263),
+    ("sigma_lynx", 0.251017, 0.043590),
+];
+
 pub fn has_gfortran() -> bool {
     let has = Command::new("gfortran").arg("--version").output().is_ok_and(|output| output.status.success());
     if !has {

@@ -26,6 +26,10 @@ refused() { # NAME ...: as batch, must fail, say what is wrong, and write nothin
   if batch "$@"; then echo "was not refused"; return 1; fi
   [ ! -e "$work/$1" ] && grep -qi 'mpi' "$work/$1.log"
 }
+# scaffolded PROGRAM: what `fitjob init` writes is fit for sbatch as it is
+scaffolded() {
+  "$1" init --c "$work/new" && make -C "$work/new" && (cd "$work/new" && { sbatch --wait fit.slurm; code=$?; cat fit-*.log; [ $code = 0 ] && ls fit-*.run/result.h5; })
+}
 same() { [ -n "$1" ] && [ "$1" = "$2" ]; }
 job=(jobscripts/fit.slurm tests/small.toml)
 
@@ -51,6 +55,7 @@ for kind in openmpi mpich; do
     check "$kind: srun --mpi=$wrong is refused before a file is written" refused $kind-$wrong FITJOB=$program MPI_TYPE=$wrong -- -n 2 "${job[@]}"
   done
 done
+check "a job that fitjob init wrote runs by sbatch as it is" scaffolded "$PWD/target/openmpi/release/fitjob"
 check "threads only: one task with 2 cores" batch threads FITJOB=target/serial/release/fitjob -- -n 1 -c 2 "${job[@]}"
 check "threads only: and gives the same bits" same "$(digest "$work/threads")" "$wanted"
 end_interrupted

@@ -1,7 +1,7 @@
 //! Memory for the points of one call of a plugin and for what it answers, kept from call to call.
 
-use super::crash::UNWRITTEN;
 use crate::model::Evaluated;
+use crate::model::crash::UNWRITTEN;
 use crate::task::EvalError;
 use std::ffi::{CStr, c_char, c_int};
 

@@ -11,9 +11,9 @@
 //! Linux an `int`, a `size_t` and a pointer each fill one argument register.
 
 use super::batch::Batch;
-use super::crash::Slot;
 use super::library::{Found, Library};
 use crate::model::Abi;
+use crate::model::crash::Slot;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 

@@ -1,8 +1,8 @@
 //! `abi = "fitjob"`: the functions of include/fitjob.h.
 
 use super::batch::{Batch, MESSAGE, text_of};
-use super::crash::{CLOSING, OPENING, Slot};
 use super::library::Library;
+use crate::model::crash::{CLOSING, OPENING, Slot};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
