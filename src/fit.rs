@@ -1,7 +1,11 @@
 //! The finished result of a run: broadcast to every rank, written by the root alone.
 
+mod best;
+
+pub use best::{BestFit, End};
+
 use crate::prior::{self, Space};
-use crate::sampler::{Optimum, Posterior, Transitions};
+use crate::sampler::{Posterior, Transitions};
 use crate::stats;
 use crate::stats::chains::Mixing;
 use serde::{Deserialize, Serialize};
@@ -60,13 +64,13 @@ pub struct Fit {
     /// One for each of [`Fit::columns`] where the sample is chains; empty where it is none.
     pub mixing: Vec<Mixing>,
     pub transitions: Option<Transitions>,
-    /// In the unit cube, where the engine looks for the best point.
-    pub optimum: Option<Optimum>,
+    /// Errors at the best point, where the engine looks for that and gives no posterior.
+    pub optimum: Option<BestFit>,
     /// Kish effective sample size, as the engine defines it.
     pub n_eff: f64,
     /// Likelihood calls of the whole run.
     pub n_like: u64,
-    /// Row of the sample with the highest posterior density (log L + log prior).
+    /// Row of the sample with the highest posterior density (log L + log prior); of an optimiser: with the highest log L.
     pub best: usize,
     /// In plain words.
     pub warnings: Vec<String>,
@@ -117,7 +121,7 @@ impl Fit {
             derived_names,
             theta,
             derived,
-            best: best(&posterior.log_like, &log_prior),
+            best: if posterior.optimum.is_some() { 0 } else { best(&posterior.log_like, &log_prior) },
             u: posterior.u,
             log_like: posterior.log_like,
             log_prior,
@@ -128,7 +132,7 @@ impl Fit {
             n_groups: posterior.n_groups,
             mixing: Vec::new(),
             transitions: posterior.transitions,
-            optimum: posterior.optimum,
+            optimum: posterior.optimum.map(|optimum| BestFit::new(&optimum, space, given)),
             n_eff: posterior.n_eff,
             n_like: posterior.n_like,
             warnings: posterior.warnings,
@@ -136,8 +140,9 @@ impl Fit {
             digest: String::new(),
         };
         fit.digest = fit.digest_of();
+        let at_bound = fit.optimum.as_ref().map_or(vec![], |best| best.warnings(space, &fit.theta));
         let undefined = fit.undefined_columns();
-        fit.warnings.extend(undefined);
+        fit.warnings.extend(at_bound.into_iter().chain(undefined));
         fit.look_at_chains();
         Ok(fit)
     }
@@ -148,6 +153,10 @@ impl Fit {
             return;
         }
         self.mixing = self.columns().iter().map(|column| Mixing::of(&column.values, self.n_chains, self.n_groups)).collect();
+        // Walkers of an ensemble are many and short: their engine has a test of its own.
+        if self.transitions.is_none() {
+            return;
+        }
         let worst = |value: fn(&Mixing) -> f64, worse: fn(f64, f64) -> bool, limit: f64| {
             let bad = self.columns().into_iter().zip(&self.mixing).map(|(column, m)| (column.name.to_string(), value(m)));
             bad.filter(|(_, x)| worse(*x, limit)).reduce(|a, b| if worse(b.1, a.1) { b } else { a })

@@ -3,6 +3,7 @@
 pub mod bound;
 pub mod bulk;
 pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod driver;
 pub mod exec;
@@ -15,6 +16,7 @@ pub mod output;
 pub mod prior;
 pub mod random;
 pub mod sampler;
+pub mod sbc;
 pub mod session;
 pub mod state;
 pub mod stats;

@@ -23,6 +23,37 @@ pub enum Purpose {
     Nuts = 30,
     /// Where it begins: lane = chain (or group), seq = try.
     NutsStart = 31,
+    /// Calibration (`fitjob sbc`): the true values of a simulation. Lane = simulation, seq = attempt, as for the data.
+    SbcTruth = 50,
+    /// Its data.
+    SbcData = 51,
+    /// Its fit's own seed.
+    SbcSeed = 52,
+    /// Draws from its posterior, and what breaks ties of ranks.
+    SbcDraws = 53,
+    /// Where within its rank a rank lies, for tests of continuous distributions: lane = quantity, seq = simulation.
+    SbcWithin = 54,
+    /// Steps of walkers, and whether they are accepted: lane = walker, seq = step.
+    Walkers = 40,
+    Acceptance = 41,
+    /// Draws from the prior at which walkers begin: lane = walker, seq = round.
+    WalkerStart = 42,
+    /// Candidates of an evolution strategy: lane = search, seq = generation.
+    Evolution = 45,
+    /// Where searches for the best point begin: lane = coordinate, or 2^32 + search.
+    Starts = 46,
+    /// Population and step of each restart of an evolution strategy: lane = round, seq = search within it.
+    Restarts = 47,
+    /// Nested sampling, candidates for uniform draws: lane = generation, seq = block.
+    NestedDraws = 10,
+    /// Nested sampling, walks: lane = generation, seq = lane of the walk.
+    NestedWalks = 11,
+    /// Nested sampling, who starts where: lane = generation.
+    NestedStarts = 12,
+    /// Nested sampling, bounds and their bootstraps: lane = generation.
+    NestedBounds = 13,
+    /// Nested sampling, simulated volumes: lane = realisation.
+    NestedVolumes = 14,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.

@@ -91,3 +91,19 @@ fn ranks_do_not_change_a_bit() {
     }
     assert_eq!(digest(fitjob_on(3), folder.path(), "delayed", &job_with_delay(), &["--ncores", "1"]), one, "3 ranks, log-normal delays");
 }
+
+#[test]
+fn nested_sampling_gives_the_same_bits_on_threads_and_ranks() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, settings) in [("draws", "n_live = 100\nn_eff = 1000"), ("walks", "n_live = 60\nmin_efficiency = 1")] {
+        let from = JOB.find("method").expect("the job names its method");
+        let job = format!("{}method = \"nested\"\n{settings}\n", &JOB[..from]);
+        let one = digest(fitjob(), folder.path(), name, &job, &["--ncores", "1"]);
+        assert_eq!(digest(fitjob(), folder.path(), &format!("{name}-four"), &job, &["--ncores", "4"]), one, "{name}: threads");
+        #[cfg(feature = "mpi")]
+        for ranks in [2, 5] {
+            let out = format!("{name}-ranks{ranks}");
+            assert_eq!(digest(fitjob_on(ranks), folder.path(), &out, &job, &["--ncores", "1"]), one, "{name}: {ranks} ranks");
+        }
+    }
+}

@@ -267,3 +267,97 @@ fn faults_of_a_curve_name_their_key() {
 fn what_is_neither_column_nor_constant_is_a_parameter() {
     assert_eq!(model(&curve("sigma = \"s*err\"")).parameters(), names(&["a", "tau", "c", "s"]));
 }
+
+// ---- simulated data
+
+/// Mean of log L at the true values over `n` sets of data drawn there, and its standard error.
+fn mean_log_like(model: &dyn Model, parameters: &[(&str, f64)], n: u64) -> (f64, f64) {
+    let names: Vec<String> = parameters.iter().map(|(n, _)| n.to_string()).collect();
+    let theta: Vec<f64> = parameters.iter().map(|(_, v)| *v).collect();
+    let simulator = model.simulator().unwrap();
+    let values: Vec<f64> = (0..n)
+        .map(|k| {
+            let mut rng = fitjob::random::stream(1, fitjob::random::Purpose::Check, 1, k);
+            let data = simulator.draw(&names, &theta, &mut rng).unwrap();
+            log_like(&*simulator.with_data(&data).unwrap(), parameters).unwrap()
+        })
+        .collect();
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+    (mean, (variance / n as f64).sqrt())
+}
+
+/// Where the data are drawn from the model itself, log L is on average the density's negative entropy.
+fn is_drawn_from_itself(model: &dyn Model, parameters: &[(&str, f64)], n: u64, entropy: f64) {
+    let (mean, error) = mean_log_like(model, parameters, n);
+    assert!((mean + entropy).abs() < 4.0 * error, "{mean} ± {error}, {}", -entropy);
+}
+
+/// Of a normal with this sd.
+fn entropy(sd: f64) -> f64 {
+    0.5 + 0.5 * std::f64::consts::TAU.ln() + sd.ln()
+}
+
+#[test]
+fn data_drawn_from_a_curve_scatter_as_its_noise_says() {
+    let curve = |more: &str| {
+        model(&format!(
+            "kind = \"curve\"\ny = \"y\"\nformula = \"exp(b*x)\"\n{more}\n[data]\nx = [0, 1, 2]\ny = [1, 2, 3]\nerr = [0.1, 0.2, 0.5]"
+        ))
+    };
+    let rows = [0.1, 0.2, 0.5].map(entropy).iter().sum::<f64>();
+    is_drawn_from_itself(&*curve("sigma = \"err\""), &[("b", 0.3)], 400, rows);
+    // Of ln y, and the Jacobian: the mean of ln y is b x.
+    is_drawn_from_itself(&*curve("sigma = \"err\"\nnoise = \"log-normal\""), &[("b", 0.3)], 400, rows + 0.9);
+    is_drawn_from_itself(&*curve("sigma = \"s\""), &[("b", 0.3), ("s", 2.0)], 400, 3.0 * entropy(2.0));
+}
+
+#[test]
+fn data_drawn_with_a_covariance_have_it() {
+    let toml = "kind = \"curve\"\ny = \"y\"\nformula = \"a\"\ncovariance = \"c\"\n[data]\ny = [1, 2]";
+    let columns = vec![("c1".to_string(), vec![2.0, 1.0]), ("c2".to_string(), vec![1.0, 3.0])];
+    let files = Files::from([("c".to_string(), Loaded::Table(fitjob::data::Table { source: "c".into(), columns }))]);
+    // det C = 5
+    is_drawn_from_itself(&*model_of(toml, &files).unwrap(), &[("a", 1.0)], 400, 2.0 * entropy(1.0) + 0.5 * 5f64.ln());
+}
+
+#[test]
+#[cfg(feature = "ode")]
+fn data_drawn_from_an_equation_scatter_as_each_observation_says() {
+    let toml = r#"
+        kind = "ode"
+        time = "t"
+        code = "in { k = 1 }\nu_i { x = 1 }\nF_i { -k * x }\n"
+        data = { t = [0, 1, 2], a = [1, 0.4, 0.1], b = [1, 0.4, 0.1] }
+        [[observe]]
+        output = "x"
+        column = "a"
+        sigma = 0.1
+        [[observe]]
+        output = "x"
+        column = "b"
+        sigma = "s"
+        noise = "log-normal"
+    "#;
+    // The mean of ln b is -k t: the Jacobian adds its sum, -3 k.
+    // Few, since the equations are compiled anew for each.
+    is_drawn_from_itself(&*model(toml), &[("k", 0.7), ("s", 0.3)], 60, 3.0 * entropy(0.1) + 3.0 * entropy(0.3) - 3.0 * 0.7);
+    let twice = toml.replace("column = \"b\"", "column = \"a\"");
+    assert!(model(&twice).simulator().err().unwrap().contains("observed twice"));
+    let circular = toml.replace("sigma = \"s\"", "sigma = \"0.1*a\"");
+    assert!(model(&circular).simulator().err().unwrap().contains("depends on the data `a`"));
+}
+
+#[test]
+fn what_a_model_observes_is_what_it_can_be_given_anew() {
+    let curve = model("kind = \"curve\"\ny = \"y\"\nformula = \"a\"\nsigma = 1\n[data]\nx = [0, 1]\ny = [1, 2]");
+    assert_eq!(curve.observed(), [("y".to_string(), vec![1.0, 2.0])]);
+    let simulator = curve.simulator().unwrap();
+    let again = simulator.with_data(&curve.observed()).unwrap();
+    assert_eq!(again.fingerprint(), curve.fingerprint());
+    for wrong in [vec![("z".to_string(), vec![1.0, 2.0])], vec![("y".to_string(), vec![1.0])]] {
+        assert!(simulator.with_data(&wrong).is_err(), "{wrong:?}");
+    }
+    let problem = model("kind = \"problem\"\nname = \"rosen2\"");
+    assert!(problem.simulator().err().unwrap().contains("cannot draw data") && problem.observed().is_empty());
+}

@@ -1,10 +1,13 @@
 //! The command line: one file a command.
 
 pub mod check;
+pub mod compare;
 mod desk;
 pub mod info;
 pub mod init;
+pub mod methods;
 pub mod run;
+pub mod sbc;
 pub mod schema;
 pub mod summary;
 
@@ -19,6 +22,8 @@ use std::path::{Path, PathBuf};
 /// How a process ends. Documented in README.md; scripts rely on the numbers.
 pub mod exit {
     pub const DONE: i32 = 0;
+    /// `fitjob sbc`: the posterior is not calibrated.
+    pub const UNCALIBRATED: i32 = 1;
     /// Usage or job file.
     pub const JOB: i32 = 2;
     /// The model failed.
@@ -55,6 +60,12 @@ pub enum Command {
     Info,
     /// Print the result of a run
     Summary(summary::SummaryArgs),
+    /// Compare finished runs: evidences, Bayes factors, and whether methods agree
+    Compare(compare::CompareArgs),
+    /// List the sampling methods: what each is for, gives, needs, and how it scales
+    Methods(methods::MethodsArgs),
+    /// Simulate data from the model, fit them, and test whether the posteriors are right: simulation-based calibration
+    Sbc(sbc::SbcArgs),
     /// Print the JSON schema of the job file
     Schema,
 }
@@ -142,12 +153,15 @@ pub fn main() -> i32 {
     match cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Sbc(args)) => sbc::run(&args),
         Some(Command::Info) => info(),
         // The others need no second rank: under mpiexec the first one does it, and prints once.
         Some(_) if launch::detect(&Env::of_process()).rank != 0 => exit::DONE,
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Check(args)) => check::run(&args),
         Some(Command::Summary(args)) => summary::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Methods(args)) => methods::run(&args),
         Some(Command::Schema) => schema::run(),
     }
 }

@@ -1,7 +1,7 @@
 //! `fitjob run`: from job file to run directory, on all ranks.
 
 use super::desk::{Desk, Doorway, Opened, Start};
-use super::{RunArgs, exit};
+use super::{JobArgs, RunArgs, exit};
 use crate::job::{self, Job, JobError, Package};
 use crate::launch::{cores, seats};
 use crate::session::{self, Effort, Identity, Lead, Outcome};
@@ -11,9 +11,9 @@ use std::fmt::Display;
 use std::time::Instant;
 
 /// Why the run ended early: what the root prints, and the exit code of every rank.
-struct Stop {
-    code: i32,
-    message: String,
+pub(super) struct Stop {
+    pub code: i32,
+    pub message: String,
     /// HDF5 has a file that it could neither write nor close: it would crash in MPI_Finalize, so MPI is aborted.
     torn: bool,
 }
@@ -42,9 +42,9 @@ pub fn run(args: &RunArgs) -> i32 {
 
 /// `begun`: the program's start. Gives the exit code of a run that ended in good order.
 fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
-    let package = share_package(world, args)?;
+    let package = share_package(world, &args.job)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
-    let threads = threads(world, args, &job);
+    let threads = threads(world, args.ncores, &job);
     let warnings = seats::warnings(&world.seats(threads));
     let start =
         Start { begun, threads, identity: Identity::of(&job, &package), warnings, limit: args.time_limit, same_model: args.same_model };
@@ -92,9 +92,9 @@ fn prepare(world: &mut World, args: &RunArgs, package: &Package, job: &Job, star
 }
 
 /// The root reads the job and its data; every rank gets the same bytes.
-fn share_package(world: &mut World, args: &RunArgs) -> Result<Package, Stop> {
+pub(super) fn share_package(world: &mut World, args: &JobArgs) -> Result<Package, Stop> {
     let read = match world.is_root() {
-        true => args.job.load().map(Some).map_err(job_error),
+        true => args.load().map(Some).map_err(job_error),
         false => Ok(None),
     };
     let mine = agree(world, exit::JOB, read)?;
@@ -105,22 +105,22 @@ fn share_package(world: &mut World, args: &RunArgs) -> Result<Package, Stop> {
 
 /// Threads in each rank: as asked, else what the scheduler gave each task, else all cores granted to a
 /// process that is alone and one to a rank among many.
-fn threads(world: &World, args: &RunArgs, job: &Job) -> usize {
-    let asked = args.ncores.map(|n| n as usize).or(job.run.ncores);
+pub(super) fn threads(world: &World, ncores: Option<u32>, job: &Job) -> usize {
+    let asked = ncores.map(|n| n as usize).or(job.run.ncores);
     let given = || ["SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"].iter().find_map(|name| std::env::var(name).ok()?.parse().ok());
     asked.or_else(given).unwrap_or_else(|| if world.size() == 1 { cores::granted().granted } else { 1 })
 }
 
-fn agree<T>(world: &mut World, code: i32, result: Result<T, String>) -> Result<T, Stop> {
+pub(super) fn agree<T>(world: &mut World, code: i32, result: Result<T, String>) -> Result<T, Stop> {
     world.agree(result).map_err(|e: Disagreement| Stop::new(code, e))
 }
 
 impl Stop {
-    fn new(code: i32, message: impl Display) -> Stop {
+    pub fn new(code: i32, message: impl Display) -> Stop {
         Stop { code, message: message.to_string(), torn: false }
     }
 }
 
-fn job_error(error: JobError) -> String {
+pub(super) fn job_error(error: JobError) -> String {
     error.report(std::io::IsTerminal::is_terminal(&std::io::stderr()))
 }

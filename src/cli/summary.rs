@@ -5,6 +5,7 @@ use crate::fit::{Extra, Fit};
 use crate::job::{self, Job, Source};
 use crate::output::{RunDir, RunFacts, RunState, Status, Summary, overview, print, text};
 use crate::sampler::{self, Progress};
+use crate::sbc::Kept;
 use crate::session::{About, Computed, Saved};
 use crate::world::{Role, World};
 use serde_json::json;
@@ -26,6 +27,11 @@ pub fn run(args: &SummaryArgs) -> i32 {
     let mut world = World::solo();
     let Role::Root(root) = world.enter() else { unreachable!("one rank is the root") };
     let state = RunDir::state(&args.dir);
+    if let Some(calibration) = RunDir::calibration(&args.dir).filter(|_| !args.dir.join("summary.json").exists()) {
+        let kept = serde_json::from_str::<Kept>(&calibration);
+        print(&root, &if args.json { calibration } else { kept.map_or_else(|e| format!("sbc.json: {e}\n"), |kept| kept.to_text()) });
+        return exit::DONE;
+    }
     let told = match state {
         RunState::Unfinished { .. } | RunState::Finished { .. } if args.json => Ok(for_scripts(&args.dir, &state)),
         RunState::Unfinished { .. } => unfinished(&args.dir).ok_or_else(|| RunDir::read_summary(&args.dir).err()),

@@ -1,17 +1,29 @@
 //! `kind = "curve"`: a formula over columns of data, with independent or correlated noise.
 
 use super::noise::{Independent, LN_2PI, check_prediction, log_jacobian, observed, residual};
+use super::simulate::{checked, circular, replaced};
 use super::spec::table_of;
-use super::{CurveSpec, Density, Files, Model, ModelError, Noise, positions};
+use super::{Columns, CurveSpec, Density, Files, Model, ModelError, Noise, Simulator, positions};
 use crate::data::Table;
 use crate::expr::{Expr, Run, Tape};
+use crate::random::fill_normal;
 use crate::task::EvalError;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use rand_chacha::ChaCha8Rng;
 
 /// A curve through data.
 struct Curve {
     likelihood: Likelihood,
     fingerprint: Vec<u8>,
+    recipe: Recipe,
+}
+
+/// What it was made of, to make it again with other data.
+#[derive(Clone)]
+struct Recipe {
+    spec: CurveSpec,
+    table: Table,
+    covariance: Option<Table>,
 }
 
 enum Likelihood {
@@ -31,23 +43,28 @@ struct Correlated {
 
 pub(super) fn build(spec: &CurveSpec, files: &Files) -> Result<Box<dyn Model>, ModelError> {
     let table = spec.data.table(files)?;
+    let covariance = spec.covariance.as_ref().map(|path| table_of("covariance", path, files)).transpose()?;
+    make(Recipe { spec: spec.clone(), table, covariance })
+}
+
+fn make(recipe: Recipe) -> Result<Box<dyn Model>, ModelError> {
+    let Recipe { spec, table, covariance } = &recipe;
     let formula = Expr::parse(&spec.formula).map_err(|e| ModelError::expression(&["formula"], e))?;
     if formula.variables().contains(&spec.y) {
         let message = format!("the formula contains `{}`, the column it is to predict", spec.y);
         return Err(ModelError::new(&["formula"], message));
     }
     // also finds names that are constants and columns at once, at the right key
-    Tape::new(&[&formula], &table, &[]).map_err(|e| ModelError::expression(&["formula"], e))?;
-    let mut fingerprint = fingerprint(spec, &table);
-    let likelihood = match (&spec.sigma, &spec.covariance) {
+    Tape::new(&[&formula], table, &[]).map_err(|e| ModelError::expression(&["formula"], e))?;
+    let mut fingerprint = fingerprint(spec, table);
+    let likelihood = match (&spec.sigma, covariance) {
         (Some(sigma), None) => {
             let y = (spec.y.as_str(), &["y"][..]);
-            Likelihood::Independent(Independent::new(&formula, y, spec.noise, (sigma, &["sigma"]), &table, &[])?)
+            Likelihood::Independent(Independent::new(&formula, y, spec.noise, (sigma, &["sigma"]), table, &[])?)
         }
-        (None, Some(path)) => {
-            let matrix = table_of("covariance", path, files)?;
+        (None, Some(matrix)) => {
             matrix.columns.iter().for_each(|(_, values)| push_numbers(&mut fingerprint, values));
-            Likelihood::Correlated(Correlated::new(&formula, spec, &table, &matrix)?)
+            Likelihood::Correlated(Correlated::new(&formula, spec, table, matrix)?)
         }
         (None, None) => {
             let help = "give sigma (a number, a column, a parameter or an expression) or covariance (a file)";
@@ -55,7 +72,7 @@ pub(super) fn build(spec: &CurveSpec, files: &Files) -> Result<Box<dyn Model>, M
         }
         (Some(_), Some(_)) => return Err(ModelError::new(&["covariance"], "sigma and covariance are both given; one is enough")),
     };
-    Ok(Box::new(Curve { likelihood, fingerprint }))
+    Ok(Box::new(Curve { likelihood, fingerprint, recipe }))
 }
 
 /// Everything of the description that changes values.
@@ -115,6 +132,23 @@ impl Correlated {
         }
         Ok(-0.5 * residuals.dot(&weighted) + self.constant)
     }
+
+    /// m + L z, with C = L L', or exp of that about ln m.
+    fn draw(&self, run: &mut Run, rng: &mut ChaCha8Rng) -> Result<Vec<f64>, EvalError> {
+        let mut deviates = DVector::zeros(self.tape.rows());
+        fill_normal(rng, deviates.as_mut_slice());
+        let noise = self.factor.l() * deviates;
+        let mut values = noise.as_slice().to_vec();
+        for rows in self.tape.blocks() {
+            run.forward(rows.clone(), &[]);
+            check_prediction(run.output(1), rows.start, self.noise)?;
+            values[rows].iter_mut().zip(run.output(1)).for_each(|(y, m)| match self.noise {
+                Noise::Normal => *y += m,
+                Noise::LogNormal => *y = m * libm::exp(*y),
+            });
+        }
+        checked(0, values)
+    }
 }
 
 fn check_symmetric(matrix: &DMatrix<f64>) -> Result<(), ModelError> {
@@ -155,8 +189,37 @@ impl Model for Curve {
         true
     }
 
+    fn simulator(&self) -> Result<&dyn Simulator, String> {
+        let sigma = self.recipe.spec.sigma.as_ref();
+        sigma.map_or(Ok(()), |sigma| circular(sigma, &[&self.recipe.spec.y]))?;
+        Ok(self)
+    }
+
+    fn observed(&self) -> Columns {
+        let y = &self.recipe.spec.y;
+        self.recipe.table.column(y).map(|values| (y.clone(), values.to_vec())).into_iter().collect()
+    }
+
     fn fingerprint(&self) -> Vec<u8> {
         self.fingerprint.clone()
+    }
+}
+
+impl Simulator for Curve {
+    fn draw(&self, names: &[String], theta: &[f64], rng: &mut ChaCha8Rng) -> Result<Columns, EvalError> {
+        let places = positions(self.tape().parameters(), names)?;
+        let mut run = self.tape().start();
+        run.set(&places.iter().map(|place| theta[*place]).collect::<Vec<_>>());
+        let values = match &self.likelihood {
+            Likelihood::Independent(it) => it.draw(&mut run, &[], rng)?,
+            Likelihood::Correlated(it) => it.draw(&mut run, rng)?,
+        };
+        Ok(vec![(self.recipe.spec.y.clone(), values)])
+    }
+
+    fn with_data(&self, data: &Columns) -> Result<Box<dyn Model>, ModelError> {
+        let table = replaced(&self.recipe.table, &[&self.recipe.spec.y], data)?;
+        make(Recipe { table, ..self.recipe.clone() })
     }
 }
 

@@ -1,8 +1,9 @@
 //! An artificial cost for any model: it waits, or keeps its core busy, before it answers; it may hang, and count its calls.
 
-use super::{DelaySpec, Density, Evaluated, Model, ModelError};
+use super::{Columns, DelaySpec, Density, Evaluated, Model, ModelError, Simulator};
 use crate::random::{Purpose, normal_pair, stream, uniform};
 use crate::task::EvalError;
+use rand_chacha::ChaCha8Rng;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -78,12 +79,37 @@ impl Model for Delayed {
         self.inner.limit_calls(limit);
     }
 
+    fn simulator(&self) -> Result<&dyn Simulator, String> {
+        self.inner.simulator().map(|_| self as &dyn Simulator)
+    }
+
+    fn observed(&self) -> Columns {
+        self.inner.observed()
+    }
+
     fn fingerprint(&self) -> Vec<u8> {
         self.inner.fingerprint()
     }
 
     fn program(&self) -> String {
         self.inner.program()
+    }
+}
+
+impl Delayed {
+    fn recipe(&self) -> &dyn Simulator {
+        self.inner.simulator().expect("asked only where there is one")
+    }
+}
+
+/// Drawing takes no longer; the fits do.
+impl Simulator for Delayed {
+    fn draw(&self, names: &[String], theta: &[f64], rng: &mut ChaCha8Rng) -> Result<Columns, EvalError> {
+        self.recipe().draw(names, theta, rng)
+    }
+
+    fn with_data(&self, data: &Columns) -> Result<Box<dyn Model>, ModelError> {
+        wrap(self.recipe().with_data(data)?, &self.delay, self.seed)
     }
 }
 

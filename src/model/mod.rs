@@ -12,10 +12,12 @@ mod plugin;
 pub mod problem;
 mod python;
 mod rust;
+mod simulate;
 mod spec;
 
 pub use likelihood::Likelihood;
 pub use rust::{Own, own, register};
+pub use simulate::{Columns, Simulator};
 pub use spec::{
     Abi, CommandMode, CommandSpec, CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe,
     OdeSpec, PluginSpec, ProblemSpec, PythonSpec, RustSpec, Sigma, table_of, text_of,
@@ -74,6 +76,16 @@ pub trait Model: Send + Sync {
     /// Told before the first [`Model::bind`]: a call that takes longer than this is given up (`[run] call_limit_s`). A model that can
     /// end such a call does so then.
     fn limit_calls(&mut self, _limit: Duration) {}
+
+    /// What draws data of this model; or why there is nothing that could, for people.
+    fn simulator(&self) -> Result<&dyn Simulator, String> {
+        Err("a likelihood of this kind cannot draw data: kind = \"curve\" and kind = \"ode\" can".into())
+    }
+
+    /// The data whose probability the likelihood is, by column; none where only the model's author knows.
+    fn observed(&self) -> Columns {
+        Columns::new()
+    }
 
     /// Everything of the job that changes the likelihood's value, for the digest of the job.
     fn fingerprint(&self) -> Vec<u8>;

@@ -3,10 +3,12 @@
 //! The log density of one row is itself an expression, -((y - m) / s)^2 / 2 - ln s, so that one tape gives
 //! likelihood and exact gradient, and works out beforehand whatever does not depend on parameters.
 
+use super::simulate::scatter;
 use super::{ModelError, Noise, Sigma};
 use crate::data::Table;
 use crate::expr::{Expr, Fn1, Fn2, Run, Tape, nearest, tree_sum};
 use crate::task::EvalError;
+use rand_chacha::ChaCha8Rng;
 
 pub(super) const LN_2PI: f64 = 1.8378770664093453;
 
@@ -67,6 +69,18 @@ impl Independent {
             run.gradient(gradient);
         }
         Ok(tree_sum(&mut sums) + self.constant)
+    }
+
+    /// Data about the prediction at the parameters of `run.set`.
+    pub fn draw(&self, run: &mut Run, inputs: &[&[f64]], rng: &mut ChaCha8Rng) -> Result<Vec<f64>, EvalError> {
+        let mut values = Vec::with_capacity(self.tape.rows());
+        for rows in self.tape.blocks() {
+            let start = rows.start;
+            run.forward(rows, inputs);
+            self.explain(run, start)?;
+            values.extend(scatter(self.noise, start, run.output(PREDICTION), run.output(SIGMA), rng)?);
+        }
+        Ok(values)
     }
 
     /// A density that is not finite is impossible for a reason that can be told, or else a value to pass on.

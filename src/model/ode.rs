@@ -9,17 +9,21 @@ mod solver;
 
 use super::curve::push_numbers;
 use super::noise::{Independent, column};
-use super::{Density, Files, Loaded, Model, ModelError, OdeSpec, positions};
+use super::simulate::{circular, replaced};
+use super::{Columns, Density, Files, Loaded, Model, ModelError, OdeSpec, Simulator, positions};
 use crate::data::Table;
 use crate::expr::{Expr, Run};
 use crate::task::EvalError;
 use equations::{Equations, Observable};
+use rand_chacha::ChaCha8Rng;
 use solver::{Settings, Solver};
 
 /// The solution's name in the expression of a sigma: `sigma = "0.1*prediction"`.
 const PREDICTION: &str = "prediction";
 
 struct Ode {
+    spec: OdeSpec,
+    table: Table,
     code: String,
     equations: Equations,
     settings: Settings,
@@ -30,9 +34,12 @@ struct Ode {
 }
 
 pub(super) fn build(spec: &OdeSpec, files: &Files) -> Result<Box<dyn Model>, ModelError> {
-    let (key, code) = code(spec, files)?;
+    make(spec, code(spec, files)?, spec.data.table(files)?)
+}
+
+/// `key`: where the code came from.
+fn make(spec: &OdeSpec, (key, code): (&str, String), table: Table) -> Result<Box<dyn Model>, ModelError> {
     let equations = Equations::read(&code).map_err(|fault| ModelError::new(&[key], fault))?;
-    let table = spec.data.table(files)?;
     let times = column(&spec.time, &table, &["time"])?.to_vec();
     let settings = settings(spec, &times)?;
     Solver::new(&code, &settings, equations.inputs.len()).map_err(|fault| ModelError::new(&[key], fault))?;
@@ -50,7 +57,7 @@ pub(super) fn build(spec: &OdeSpec, files: &Files) -> Result<Box<dyn Model>, Mod
         likelihoods.push(Independent::new(&Expr::variable(PREDICTION), column, observe.noise, sigma, &table, &[PREDICTION])?);
     }
     let fingerprint = fingerprint(spec, &code, &table, settings.t0);
-    Ok(Box::new(Ode { code, equations, settings, times, observables, likelihoods, fingerprint }))
+    Ok(Box::new(Ode { spec: spec.clone(), table, code, equations, settings, times, observables, likelihoods, fingerprint }))
 }
 
 /// The code, and the key it came from.
@@ -116,24 +123,66 @@ impl Model for Ode {
     }
 
     fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
+        Ok(Box::new(self.bound(names)?))
+    }
+
+    fn simulator(&self) -> Result<&dyn Simulator, String> {
+        let observed = self.columns();
+        if let Some((k, twice)) = observed.iter().enumerate().find(|(k, y)| observed[..*k].contains(y)) {
+            return Err(format!("`{twice}` is observed twice ([[model.observe]] {}), so it cannot be drawn once", k + 1));
+        }
+        self.spec.observe.iter().try_for_each(|observe| circular(&observe.sigma, &observed))?;
+        Ok(self)
+    }
+
+    fn observed(&self) -> Columns {
+        let column = |name: &&str| Some((name.to_string(), self.table.column(name)?.to_vec()));
+        self.columns().iter().filter_map(column).collect()
+    }
+
+    fn fingerprint(&self) -> Vec<u8> {
+        self.fingerprint.clone()
+    }
+}
+
+impl Simulator for Ode {
+    fn draw(&self, names: &[String], theta: &[f64], rng: &mut ChaCha8Rng) -> Result<Columns, EvalError> {
+        let mut bound = self.bound(names)?;
+        bound.solve(theta)?;
+        let mut columns = Columns::new();
+        for ((noise, prediction), name) in bound.noises.iter_mut().zip(&bound.predictions).zip(self.columns()) {
+            noise.set(theta);
+            columns.push((name.to_string(), noise.likelihood.draw(&mut noise.run, &[prediction], rng)?));
+        }
+        Ok(columns)
+    }
+
+    fn with_data(&self, data: &Columns) -> Result<Box<dyn Model>, ModelError> {
+        make(&self.spec, ("code", self.code.clone()), replaced(&self.table, &self.columns(), data)?)
+    }
+}
+
+impl Ode {
+    /// Those compared with the solution, in order.
+    fn columns(&self) -> Vec<&str> {
+        self.spec.observe.iter().map(|observe| observe.column.as_str()).collect()
+    }
+
+    fn bound(&self, names: &[String]) -> Result<Bound<'_>, EvalError> {
         let place = |input: &equations::Input| names.iter().position(|name| Some(name) == input.name.as_ref());
         let mut noises = Vec::new();
         for likelihood in &self.likelihoods {
             let places = positions(likelihood.tape.parameters(), names)?;
             noises.push(Noise { likelihood, run: likelihood.tape.start(), values: vec![0.0; places.len()], places });
         }
-        Ok(Box::new(Bound {
+        Ok(Bound {
             ode: self,
             solver: Solver::new(&self.code, &self.settings, self.equations.inputs.len()).map_err(EvalError::Fatal)?,
             input_places: self.equations.inputs.iter().map(place).collect(),
             inputs: self.equations.inputs.iter().map(|input| input.default).collect(),
             predictions: vec![vec![0.0; self.times.len()]; self.observables.len()],
             noises,
-        }))
-    }
-
-    fn fingerprint(&self) -> Vec<u8> {
-        self.fingerprint.clone()
+        })
     }
 }
 
@@ -155,20 +204,33 @@ struct Noise<'a> {
     values: Vec<f64>,
 }
 
-impl Density for Bound<'_> {
-    fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError> {
+impl Noise<'_> {
+    fn set(&mut self, theta: &[f64]) {
+        for (value, place) in self.values.iter_mut().zip(&self.places) {
+            *value = theta[*place];
+        }
+        self.run.set(&self.values);
+    }
+}
+
+impl Bound<'_> {
+    /// The observables at the times of the data, into `predictions`.
+    fn solve(&mut self, theta: &[f64]) -> Result<(), EvalError> {
         for (input, place) in self.inputs.iter_mut().zip(&self.input_places) {
             if let Some(place) = place {
                 *input = theta[*place];
             }
         }
-        self.solver.solve(&self.inputs, &self.ode.times, &self.ode.observables, &mut self.predictions)?;
+        self.solver.solve(&self.inputs, &self.ode.times, &self.ode.observables, &mut self.predictions)
+    }
+}
+
+impl Density for Bound<'_> {
+    fn log_like(&mut self, theta: &[f64]) -> Result<f64, EvalError> {
+        self.solve(theta)?;
         let mut sum = 0.0;
         for (noise, prediction) in self.noises.iter_mut().zip(&self.predictions) {
-            for (value, place) in noise.values.iter_mut().zip(&noise.places) {
-                *value = theta[*place];
-            }
-            noise.run.set(&noise.values);
+            noise.set(theta);
             sum += noise.likelihood.log_like(&mut noise.run, &[prediction], None)?;
         }
         Ok(sum)

@@ -2,17 +2,20 @@
 //! Only the root writes: every entry point takes `&Root`, which no other rank has.
 
 mod atomic;
+mod calibration;
 mod holder;
 mod lines;
 mod lock;
 mod log;
 mod number;
 mod opening;
+mod optimum;
 mod progress;
 mod rejected;
 mod report;
 mod result;
 mod rundir;
+mod samples;
 mod scales;
 mod summary;
 mod tail;
@@ -22,11 +25,13 @@ use crate::world::Root;
 
 pub use log::{Log, Resumed};
 pub use opening::Opening;
+pub use optimum::{BestValue, OptimumSummary};
 pub use progress::{Progress, Style};
 pub use rejected::Rejected;
 pub use report::{overview, print, report, stopped};
 pub use result::{no_hdf5_locks, write_result};
 pub use rundir::{RunDir, RunState};
+pub use samples::Samples;
 pub use summary::{ChainSummary, ParameterSummary, Summary};
 pub use tail::{End, Standing, Status, Tail};
 

@@ -1,6 +1,6 @@
 //! What people read at the end of a run, and from `fitjob summary`.
 
-use super::{ParameterSummary, Root, Summary, progress, text};
+use super::{ParameterSummary, Root, Summary, optimum, progress, text};
 use crate::sampler::Progress;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -34,18 +34,23 @@ pub fn overview(s: &Summary) -> String {
     format!("{} with {} on {}, {}\n\n{}\n{}{}", s.job, s.method, evaluators(s), s.created_at, parameters(s), figures(s), warnings(s))
 }
 
-/// Medians with the distances to the 84 and 16% quantiles, mean, standard deviation and best sample; of chains, how well they mixed.
+/// Of an optimiser the best point, of a sampler what its posterior says.
 fn parameters(s: &Summary) -> String {
+    let mut out = s.optimum.as_ref().map_or_else(|| marginals(s), optimum::table);
+    for (name, value) in &s.fixed {
+        let _ = writeln!(out, "{name} = {:?} (fixed)", value);
+    }
+    out
+}
+
+/// Medians with the distances to the 84 and 16% quantiles, mean, standard deviation and best sample; of chains, how well they mixed.
+fn marginals(s: &Summary) -> String {
     let chains = s.parameters.iter().any(|(_, p)| p.chains.is_some());
     let head = ["", "median", "+ (84%)", "- (16%)", "mean", "sd", "best", "R-hat", "ESS bulk", "ESS tail"];
     let shown = if chains { head.len() } else { head.len() - 3 };
     let mut rows = vec![head[..shown].iter().map(|h| h.to_string()).collect()];
     rows.extend(s.parameters.iter().map(|(name, p)| parameter(name, p)));
-    let mut out = text::table(&rows);
-    for (name, value) in &s.fixed {
-        let _ = writeln!(out, "{name} = {:?} (fixed)", value);
-    }
-    out
+    text::table(&rows)
 }
 
 fn parameter(name: &str, p: &ParameterSummary) -> Vec<String> {
@@ -70,10 +75,15 @@ fn figures(s: &Summary) -> String {
         }
     };
     let log_z = ("log Z", format!("{} ± {}", text::to_scale(s.log_z, s.log_z_err), text::significant(s.log_z_err, 2)));
+    let digest = ("digest", format!("{} (seed {})", s.digest, s.seed));
+    if let Some(best) = &s.optimum {
+        let calls = ("calls", format!("{}{rejected}", text::count(s.n_like)));
+        return lines(&[("log L", optimum::agreement(best)), calls, digest]);
+    }
     let rest = [
         ("n_eff", format!("{:.0} from {} samples", s.n_eff, text::count(s.n_samples as u64))),
         ("calls", format!("{}, efficiency {}{rejected}", text::count(s.n_like), text::percent(s.efficiency))),
-        ("digest", format!("{} (seed {})", s.digest, s.seed)),
+        digest,
     ];
     let evidence = (!s.log_z.is_nan()).then_some(log_z);
     lines(&evidence.into_iter().chain(rest).collect::<Vec<_>>())

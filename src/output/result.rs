@@ -3,7 +3,7 @@
 
 use super::scales::{dimension, number, text, variable};
 use super::{OutputError, Root, RunFacts, atomic};
-use crate::fit::{Column, Fit, Role};
+use crate::fit::{BestFit, Column, End, Fit, Role};
 use crate::sampler::Transitions;
 use crate::stats;
 use hdf5::plist::file_create::LinkCreationOrder;
@@ -14,7 +14,19 @@ use std::path::Path;
 pub const FORMAT_VERSION: u32 = 1;
 
 /// Names in a group that no parameter may take; a parameter so called is written with an underscore after it.
-const RESERVED: [&str; 8] = ["chain", "draw", "sample", "free_parameter", "log_weight", "log_like", "log_prior", "unit_cube"];
+const RESERVED: [&str; 11] = [
+    "chain",
+    "draw",
+    "sample",
+    "free_parameter",
+    "free_parameter_2",
+    "log_weight",
+    "log_like",
+    "log_prior",
+    "unit_cube",
+    "at_bound",
+    "covariance",
+];
 
 /// Turns HDF5's own file locks off, unless the user has set HDF5_USE_FILE_LOCKING: where a network file system has no locks, it
 /// could neither write results nor read data. Results have the lock of the run directory, and data nobody writes.
@@ -39,6 +51,9 @@ pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> s
         posterior(&group(&file, "posterior")?, fit, facts, &draws, &created_at)?;
         sample_stats(&group(&file, "sample_stats")?, fit, &draws, &created_at)?;
         weighted(&group(&file, "weighted")?, fit)?;
+        if let Some(best) = &fit.optimum {
+            optimum(&group(&file, "optimum")?, fit, best)?;
+        }
         constants(&file, fit)?;
         file.close()
     })
@@ -192,6 +207,31 @@ fn weighted(group: &Group, fit: &Fit) -> Result<()> {
         let cube = variable(group, "unit_cube", &fit.u, &[&sample, &axis])?;
         described(&cube, "the same points in the unit cube")?;
         text(&cube, "axes", &free_names(fit).join(" "))?;
+    }
+    Ok(())
+}
+
+/// The best point of an optimiser: values, errors and covariance.
+fn optimum(group: &Group, fit: &Fit, best: &BestFit) -> Result<()> {
+    text(group, "description", "the point of the highest likelihood, with errors from the curvature of log L there")?;
+    number(group, "log_like", fit.log_like[fit.best])?;
+    number(group, "starts", best.starts as u64)?;
+    number(group, "starts_agree", best.agree as u64)?;
+    for (column, error) in fit.columns().iter().zip(&best.errors).filter(|(column, _)| column.role != Role::Fixed) {
+        let dataset = variable(group, &free_name(group, column.name), &[column.values[fit.best]], &[])?;
+        text(&dataset, "name", column.name)?;
+        text(&dataset, "role", role_name(column.role))?;
+        number(&dataset, "error", *error)?;
+    }
+    let n = fit.n_free();
+    let (rows, columns) = (dimension(group, "free_parameter", n)?, dimension(group, "free_parameter_2", n)?);
+    let side = |end: &Option<End>| end.map_or(0, |end| if end == End::Lower { -1 } else { 1 });
+    let ends: Vec<i64> = best.at_bound.iter().map(side).collect();
+    described(&variable(group, "at_bound", &ends, &[&rows])?, "-1 at the lower end of the prior, 1 at the upper, else 0")?;
+    if !best.covariance.is_empty() {
+        let matrix = variable(group, "covariance", &best.covariance, &[&rows, &columns])?;
+        described(&matrix, "covariance of the free parameters")?;
+        text(&matrix, "axes", &free_names(fit).join(" "))?;
     }
     Ok(())
 }

@@ -15,8 +15,11 @@ const SUMMARY: &str = "summary.json";
 const LOG: &str = "log.jsonl";
 const REJECTED: &str = "rejected.csv";
 pub(super) const CHECKPOINT: &str = "checkpoint";
+/// Of `fitjob sbc`.
+pub(super) const RANKS: &str = "ranks.csv";
+pub(super) const SBC: &str = "sbc.json";
 /// In the order in which a run writes them.
-pub(super) const FILES: [&str; 6] = [LOG, JOB, CHECKPOINT, REJECTED, RESULT, SUMMARY];
+pub(super) const FILES: [&str; 8] = [LOG, JOB, CHECKPOINT, REJECTED, RANKS, SBC, RESULT, SUMMARY];
 /// From one look whether the folder is still there to the next.
 const LOOK: Duration = Duration::from_secs(1);
 

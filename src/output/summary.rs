@@ -1,5 +1,6 @@
 //! summary.json: the figures of a run that scripts read. Field names are an interface: docs/file-format.md.
 
+use super::optimum::OptimumSummary;
 use super::{OutputError, RunFacts, number};
 use crate::fit::{Fit, Role};
 use crate::stats::{self, chains::Mixing};
@@ -54,7 +55,10 @@ pub struct Summary {
     /// Values of fixed parameters.
     #[serde(serialize_with = "write_values", deserialize_with = "read_values")]
     pub fixed: Vec<(String, f64)>,
-    /// Log-likelihood of the best sample, the one of the highest posterior density.
+    /// Of an optimiser: there is no posterior then, and of `parameters` only `best` is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optimum: Option<OptimumSummary>,
+    /// Log-likelihood of the best sample, the one of the highest posterior density (of an optimiser: of the highest log L).
     #[serde(with = "number")]
     pub best_log_like: f64,
     pub n_samples: usize,
@@ -121,12 +125,16 @@ impl Summary {
         let mixing = fit.mixing.iter().map(|m| Some(ChainSummary::of(m))).chain(std::iter::repeat(None));
         let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().zip(mixing).partition(|(c, _)| c.role == Role::Fixed);
         let busy = facts.busy_fractions();
+        let one = |values: &[f64], chains| match fit.optimum {
+            Some(_) => ParameterSummary::point(values[fit.best]),
+            None => ParameterSummary::new(values, &weights, fit.best, chains),
+        };
         Summary {
             log_z: fit.log_z,
             log_z_err: fit.log_z_err,
             n_eff: fit.n_eff,
             n_like: fit.n_like,
-            efficiency: fit.efficiency(),
+            efficiency: if fit.optimum.is_some() { f64::NAN } else { fit.efficiency() },
             digest: fit.digest.clone(),
             seed: facts.seed,
             method: facts.method.clone(),
@@ -140,11 +148,9 @@ impl Summary {
             rejected: facts.rejected,
             timed_out: facts.timed_out,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
-            parameters: varying
-                .into_iter()
-                .map(|(c, chains)| (c.name.to_string(), ParameterSummary::new(&c.values, &weights, fit.best, chains)))
-                .collect(),
+            parameters: varying.into_iter().map(|(c, chains)| (c.name.to_string(), one(&c.values, chains))).collect(),
             fixed: fixed.into_iter().map(|(c, _)| (c.name.to_string(), c.values[0])).collect(),
+            optimum: OptimumSummary::new(fit),
             best_log_like: fit.log_like[fit.best],
             n_samples: fit.len(),
             startup_s: facts.startup_s,
@@ -174,6 +180,12 @@ impl Summary {
 }
 
 impl ParameterSummary {
+    /// Of an optimiser, which has no posterior.
+    fn point(best: f64) -> ParameterSummary {
+        let none = f64::NAN;
+        ParameterSummary { mean: none, sd: none, q2_5: none, q16: none, q50: none, q84: none, q97_5: none, best, chains: None }
+    }
+
     fn new(values: &[f64], weights: &[f64], best: usize, chains: Option<ChainSummary>) -> ParameterSummary {
         let (mean, sd) = stats::mean_sd(values, weights);
         let q = stats::quantiles(values, weights, &LEVELS);
@@ -189,10 +201,10 @@ impl ChainSummary {
 }
 
 /// An [`f64`] that JSON can hold.
-#[derive(Serialize, Deserialize)]
-struct Number(#[serde(with = "number")] f64);
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Number(#[serde(with = "number")] pub f64);
 
-fn write_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn write_map<V: Serialize, S: Serializer>(pairs: &[(String, V)], to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
@@ -206,7 +218,7 @@ fn read_values<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, f64)>,
 }
 
 /// A JSON object in the order in which it was written.
-fn read_map<'de, V: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, V)>, D::Error> {
+pub(super) fn read_map<'de, V: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, V)>, D::Error> {
     struct InOrder<V>(std::marker::PhantomData<V>);
     impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
         type Value = Vec<(String, V)>;

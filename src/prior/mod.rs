@@ -3,6 +3,7 @@
 mod kinds;
 mod law;
 mod space;
+mod square;
 mod truncated;
 
 pub use kinds::{KINDS, PriorError, PriorSpec, Uniform, kind_named};

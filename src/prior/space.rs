@@ -161,6 +161,15 @@ impl Space {
 
     /// Everything that changes the meaning of a unit coordinate, for the digest of the job.
     pub fn fingerprint(&self) -> Vec<u8> {
+        let mut text = self.parameters_fingerprint();
+        for (name, expr) in self.derived_names.iter().zip(&self.derived_typed) {
+            text += &format!("derived {name} = {}\n", expr.text());
+        }
+        text.into_bytes()
+    }
+
+    /// The same without derived quantities: names, priors, fixed values and ties.
+    pub fn parameters_fingerprint(&self) -> String {
         let mut text = String::new();
         for p in &self.parameters {
             // Debug of f64 is its shortest exact form, so equal text means equal bits.
@@ -170,10 +179,7 @@ impl Space {
                 Role::Tied(expr) => text += &format!("{} = {}\n", p.name, expr.text()),
             }
         }
-        for (name, expr) in self.derived_names.iter().zip(&self.derived_typed) {
-            text += &format!("derived {name} = {}\n", expr.text());
-        }
-        text.into_bytes()
+        text
     }
 }
 

@@ -53,6 +53,11 @@ impl Prior {
         &self.law
     }
 
+    /// Probability that the law has on the interval.
+    pub fn mass(&self) -> f64 {
+        self.mass
+    }
+
     /// The interval of possible values; infinite where the law is and no bound is set.
     pub fn support(&self) -> (f64, f64) {
         (self.min, self.max)

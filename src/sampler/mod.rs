@@ -1,12 +1,18 @@
 //! Engines: ask for work, be told answers in order, give a posterior. A sampler knows no rank.
 
+pub mod cmaes;
+pub mod ensemble;
 pub mod importance_nested;
+pub mod lbfgs;
+pub mod nelder_mead;
+pub mod nested;
 pub mod nuts;
+mod optimise;
 mod registry;
 pub mod saved;
 pub mod standard;
 
-pub use registry::{Engine, EngineSettings, EngineSpec, METHODS, Method, build, canonical, names, restore};
+pub use registry::{Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, restore};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,10 +129,14 @@ pub fn toolbox() -> Box<dyn Toolbox> {
 pub struct Optimum {
     /// Unit-cube coordinates, n_dim.
     pub u: Vec<f64>,
-    /// Covariance of the unit-cube coordinates from the curvature there, n_dim x n_dim; empty where it could not be had.
+    /// Covariance of the unit-cube coordinates from the curvature there, n_dim x n_dim; NaN for those at a bound; empty where it
+    /// could not be had.
     pub covariance: Vec<f64>,
     /// Indices of coordinates at an end of their prior.
     pub at_bound: Vec<usize>,
+    /// Searches that were started, and those that ended at this log L.
+    pub starts: usize,
+    pub agree: usize,
 }
 
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Problem, Sampler, SamplerError, importance_nested, nuts, saved};
+use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, nuts, saved};
 
 /// A sampler that jobs can name.
 pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
@@ -14,8 +14,21 @@ pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
     fn start(settings: Self::Settings, seed: u64, problem: &Problem) -> Result<Self, SamplerError>;
 }
 
+/// What the posterior of an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// A weighted sample, and log Z.
+    Evidence,
+    /// A sample without log Z.
+    Sample,
+    /// The best point; no sample whose weights mean anything.
+    Optimum,
+}
+
 /// The `[sampler]` section of an engine.
 pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeOwned + JsonSchema {
+    const GIVES: Gives = Gives::Evidence;
+
     /// What is not typed when the engine is asked for by one of its other names.
     fn called(_name: &str) -> Self {
         Self::default()
@@ -44,7 +57,9 @@ macro_rules! engines {
         pub enum EngineSpec { $($variant($module::Settings)),* }
 
         /// Of each engine: its own name, the names it also answers to, and what it is for.
-        pub const METHODS: &[Method] = &[$(Method { name: $name, aliases: &[$($alias),*], purpose: $purpose }),*];
+        pub const METHODS: &[Method] = &[$(
+            Method { name: $name, aliases: &[$($alias),*], purpose: $purpose, gives: <$module::Settings as EngineSettings>::GIVES }
+        ),*];
 
         impl EngineSpec {
             /// The engine's own name.
@@ -118,6 +133,16 @@ engines! {
         "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
     Nuts, nuts::Nuts, "nuts", ["numpyro"],
         "posterior (no log Z) of smooth likelihoods in any number of parameters, best with gradients: Hamiltonian chains";
+    Nested, nested::Nested, "nested", ["dynesty", "ultranest", "polychord"],
+        "posterior and log Z by live points that climb, static or dynamic: robust with many modes and odd shapes";
+    Ensemble, ensemble::Ensemble, "ensemble", ["emcee"],
+        "posterior of one connected peak by walkers, also where it is long and thin; no log Z";
+    Cmaes, cmaes::Cmaes, "cmaes", ["cma-es"],
+        "the best point, where peaks are many or ridges narrow: searches of growing population side by side; covariance there";
+    Lbfgs, lbfgs::Lbfgs, "lbfgs", ["optimizer", "l-bfgs-b"],
+        "the best point of a smooth likelihood with the fewest calls, from many starts; covariance there";
+    NelderMead, nelder_mead::NelderMead, "nelder-mead", ["nelder_mead", "simplex"],
+        "the best point of a rough or noisy likelihood of few parameters, from many starts; covariance there";
 }
 
 /// What `fitjob methods` lists.
@@ -125,6 +150,7 @@ pub struct Method {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub purpose: &'static str,
+    pub gives: Gives,
 }
 
 impl EngineSpec {

@@ -1,10 +1,12 @@
 //! Statistics of weighted samples: pure functions, sums in the order of the samples.
 
+pub mod autocorrelation;
 pub mod chains;
 mod resample;
 pub mod special;
+pub mod uniformity;
 
-pub use resample::systematic;
+pub use resample::{independent, systematic};
 
 /// Weights that sum to 1 from log weights of any normalisation, n. All zero when every log weight is -inf.
 pub fn weights(log_weight: &[f64]) -> Vec<f64> {

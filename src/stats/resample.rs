@@ -1,6 +1,7 @@
 //! Equal-weight resampling.
 
 use crate::random::{Purpose, stream, uniform};
+use rand_chacha::ChaCha8Rng;
 
 /// `n` rows drawn in proportion to their weights: systematic resampling (one random offset, n equal steps through the
 /// cumulative weights: Kitagawa 1996, J. Comput. Graph. Stat. 5, 1), then shuffled, so that neighbours in the result
@@ -26,4 +27,23 @@ pub fn systematic(weights: &[f64], n: usize, seed: u64) -> Vec<usize> {
         rows.swap(k, (uniform(&mut rng) * (k + 1) as f64) as usize);
     }
     rows
+}
+
+/// `n` rows, each drawn in proportion to the weights and independently of the others.
+pub fn independent(weights: &[f64], n: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let Some(last) = weights.iter().rposition(|w| *w > 0.0) else { return Vec::new() };
+    let mut total = 0.0;
+    let reached: Vec<f64> = weights
+        .iter()
+        .map(|w| {
+            total += w;
+            total
+        })
+        .collect();
+    (0..n)
+        .map(|_| {
+            let target = uniform(rng) * total;
+            reached.partition_point(|sum| *sum <= target).min(last)
+        })
+        .collect()
 }

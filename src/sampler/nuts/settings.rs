@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError};
 
 /// Where gradients come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +105,8 @@ impl Default for Settings {
 }
 
 impl EngineSettings for Settings {
+    const GIVES: Gives = Gives::Posterior;
+
     /// NumPyro's: Stan's windows.
     fn called(name: &str) -> Settings {
         match name {
