@@ -105,7 +105,7 @@ impl Default for Settings {
 }
 
 impl EngineSettings for Settings {
-    const GIVES: Gives = Gives::Posterior;
+    const GIVES: Gives = Gives::Sample;
 
     /// NumPyro's: Stan's windows.
     fn called(name: &str) -> Settings {
