@@ -5,8 +5,9 @@ mod best;
 pub use best::{BestFit, End};
 
 use crate::prior::{self, Space};
-use crate::sampler::Posterior;
+use crate::sampler::{Posterior, Transitions};
 use crate::stats;
+use crate::stats::chains::Mixing;
 use serde::{Deserialize, Serialize};
 
 /// How a column of the result came about.
@@ -58,6 +59,11 @@ pub struct Fit {
     pub log_z_err: f64,
     /// Markov chains of equal length, one after another in the rows; 0 where the sample is none.
     pub n_chains: usize,
+    /// Groups of chains with a common start; 0: none.
+    pub n_groups: usize,
+    /// One for each of [`Fit::columns`] where the sample is chains; empty where it is none.
+    pub mixing: Vec<Mixing>,
+    pub transitions: Option<Transitions>,
     /// Errors at the best point, where the engine looks for that and gives no posterior.
     pub optimum: Option<BestFit>,
     /// Kish effective sample size, as the engine defines it.
@@ -123,6 +129,9 @@ impl Fit {
             log_z: posterior.log_z,
             log_z_err: posterior.log_z_err,
             n_chains: posterior.n_chains,
+            n_groups: posterior.n_groups,
+            mixing: Vec::new(),
+            transitions: posterior.transitions,
             optimum: posterior.optimum.map(|optimum| BestFit::new(&optimum, space, given)),
             n_eff: posterior.n_eff,
             n_like: posterior.n_like,
@@ -134,7 +143,36 @@ impl Fit {
         let at_bound = fit.optimum.as_ref().map_or(vec![], |best| best.warnings(space, &fit.theta));
         let undefined = fit.undefined_columns();
         fit.warnings.extend(at_bound.into_iter().chain(undefined));
+        fit.look_at_chains();
         Ok(fit)
+    }
+
+    /// Fills `mixing`, and warns of quantities on which the chains do not agree or say little.
+    fn look_at_chains(&mut self) {
+        if self.n_chains == 0 {
+            return;
+        }
+        self.mixing = self.columns().iter().map(|column| Mixing::of(&column.values, self.n_chains, self.n_groups)).collect();
+        // Walkers of an ensemble are many and short: their engine has a test of its own.
+        if self.transitions.is_none() {
+            return;
+        }
+        let worst = |value: fn(&Mixing) -> f64, worse: fn(f64, f64) -> bool, limit: f64| {
+            let bad = self.columns().into_iter().zip(&self.mixing).map(|(column, m)| (column.name.to_string(), value(m)));
+            bad.filter(|(_, x)| worse(*x, limit)).reduce(|a, b| if worse(b.1, a.1) { b } else { a })
+        };
+        let apart = worst(|m| m.r_hat, |x, y| x > y, R_HAT_LIMIT).map(|(name, r_hat)| {
+            format!(
+                "the chains do not agree: R-hat of `{name}` is {r_hat:.3}, above {R_HAT_LIMIT}; they have not converged, so do not use \
+                 this result: run them longer, and see whether there are several modes"
+            )
+        });
+        let few = worst(|m| m.ess_bulk.min(m.ess_tail), |x, y| x < y, ESS_LIMIT).map(|(name, ess)| {
+            format!(
+                "the chains are worth {ess:.0} independent draws for `{name}`, below {ESS_LIMIT:.0}: its quantiles are rough; raise n_eff"
+            )
+        });
+        self.warnings.extend(apart.into_iter().chain(few));
     }
 
     /// Number of weighted samples.
@@ -204,6 +242,10 @@ impl Fit {
             .collect()
     }
 }
+
+/// Vehtari et al. 2021: above this R-hat, and below this effective sample size, chains are not to be trusted.
+const R_HAT_LIMIT: f64 = 1.01;
+const ESS_LIMIT: f64 = 400.0;
 
 /// One quantity of a [`Fit`] over all its samples.
 pub struct Column<'a> {

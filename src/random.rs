@@ -31,6 +31,10 @@ pub enum Purpose {
     SmcEvidence = 24,
     /// Bootstrap weights: lane = replicate, seq = stage.
     SmcBootstrap = 25,
+    /// Transitions of a Hamiltonian chain: lane = chain, seq = transition.
+    Nuts = 30,
+    /// Where it begins: lane = chain (or group), seq = try.
+    NutsStart = 31,
     /// Calibration (`fitjob sbc`): the true values of a simulation. Lane = simulation, seq = attempt, as for the data.
     SbcTruth = 50,
     /// Its data.

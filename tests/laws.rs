@@ -27,6 +27,7 @@ const ROWS: &[Row] = &[
     Row { method: "cmaes", settings: "n_starts = 2\nrestarts = \"none\"", more: "" },
     Row { method: "lbfgs", settings: "n_starts = 2", more: "" },
     Row { method: "nelder-mead", settings: "n_starts = 2", more: "" },
+    Row { method: "nuts", settings: "chains = 2\nwarmup = 60\nblock = 50\nn_eff = 20", more: "n_eff = 200" },
 ];
 
 fn rows() -> impl Iterator<Item = (&'static str, &'static Row)> {

@@ -4,6 +4,9 @@
 //! as stated at each. Sources: nautilus's tutorial and paper (Lange 2023), Beaujean & Caldwell 2013,
 //! Neal 2003 (funnel), Feroz et al. 2009 (shells, egg box), Skilling 2006 (spike and slab), Rosenbrock 1960.
 
+mod slopes;
+
+use self::slopes::Slope;
 use super::{Density, Model, ModelError, ProblemSpec, positions};
 use crate::expr::{exp, nearest};
 use crate::task::EvalError;
@@ -22,35 +25,41 @@ pub struct Problem {
     pub low: f64,
     pub high: f64,
     log_like: fn(&[f64]) -> f64,
+    /// Its gradient, where it has a simple one.
+    slope: Option<Slope>,
     /// Natural log of the evidence, from closed forms or quadrature (good to 1e-9 at least; eggbox5 and
     /// the Rosenbrocks to 1e-6).
     log_z: f64,
 }
 
 const fn problem(name: &'static str, dim: usize, low: f64, high: f64, log_like: fn(&[f64]) -> f64, log_z: f64) -> Problem {
-    Problem { name, dim, low, high, log_like, log_z }
+    Problem { name, dim, low, high, log_like, slope: None, log_z }
 }
 
 /// All of them.
 pub const PROBLEMS: [Problem; 15] = [
-    problem("gauss3tut", 3, 0.0, 1.0, gauss_tutorial, -4.150941399278),
-    problem("gauss10c", 10, -10.0, 10.0, gauss_correlated, -29.957322735540),
+    problem("gauss3tut", 3, 0.0, 1.0, gauss_tutorial, -4.150941399278).with(slopes::gauss_tutorial),
+    problem("gauss10c", 10, -10.0, 10.0, gauss_correlated, -29.957322735540).with(slopes::gauss_correlated),
     problem("eggbox2", 2, 0.0, 10.0 * PI, egg_box, 235.855940332254),
     problem("eggbox5", 5, 0.0, 10.0 * PI, egg_box, 226.190568904480),
-    problem("rosen2", 2, -5.0, 5.0, rosenbrock, -5.804132363794),
-    problem("rosen5", 5, -5.0, 5.0, rosenbrock, -19.732428735056),
+    problem("rosen2", 2, -5.0, 5.0, rosenbrock, -5.804132363794).with(slopes::rosenbrock),
+    problem("rosen5", 5, -5.0, 5.0, rosenbrock, -19.732428735056).with(slopes::rosenbrock),
     problem("loggamma10", 10, 0.0, 1.0, log_gamma, -0.000022708982),
     problem("shells2", 2, -6.0, 6.0, shells, -1.745641872047),
     problem("shells10", 10, -6.0, 6.0, shells, -14.590491074385),
     problem("shells20", 20, -6.0, 6.0, shells, -36.086547640810),
-    problem("funnel10", 10, 0.0, 1.0, funnel, -0.050113500304),
-    problem("gauss20", 20, -10.0, 10.0, gauss_unit, -59.914645471080),
-    problem("gauss50", 50, -10.0, 10.0, gauss_unit, -149.786613677700),
+    problem("funnel10", 10, 0.0, 1.0, funnel, -0.050113500304).with(slopes::funnel),
+    problem("gauss20", 20, -10.0, 10.0, gauss_unit, -59.914645471080).with(slopes::gauss_unit),
+    problem("gauss50", 50, -10.0, 10.0, gauss_unit, -149.786613677700).with(slopes::gauss_unit),
     problem("spike10", 10, -0.5, 0.5, spike_and_slab, 4.615120460079),
     problem("spike20", 20, -0.5, 0.5, spike_and_slab, 4.615120403316),
 ];
 
 impl Problem {
+    const fn with(self, slope: Slope) -> Problem {
+        Problem { slope: Some(slope), ..self }
+    }
+
     /// The problem of this name.
     pub fn named(name: &str) -> Option<&'static Problem> {
         PROBLEMS.iter().find(|p| p.name == name)
@@ -59,6 +68,13 @@ impl Problem {
     /// Natural log of the likelihood at `x` (`dim` values).
     pub fn log_like(&self, x: &[f64]) -> f64 {
         (self.log_like)(x)
+    }
+
+    /// d log L / dx at `x`, where it has a simple form.
+    pub fn gradient(&self, x: &[f64]) -> Option<Vec<f64>> {
+        let mut slope = vec![0.0; self.dim];
+        self.slope?(x, &mut slope);
+        Some(slope)
     }
 
     /// The true log evidence under the uniform prior on the box.
@@ -83,11 +99,20 @@ impl Model for &'static Problem {
     }
 
     fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
-        Ok(Box::new(Bound { problem: self, places: positions(&self.parameters(), names)?, x: vec![0.0; self.dim] }))
+        Ok(Box::new(Bound {
+            problem: self,
+            places: positions(&self.parameters(), names)?,
+            x: vec![0.0; self.dim],
+            by_x: vec![0.0; self.dim],
+        }))
     }
 
     fn default_box(&self) -> Option<Vec<(String, f64, f64)>> {
         Some(self.parameters().into_iter().map(|name| (name, self.low, self.high)).collect())
+    }
+
+    fn has_gradient(&self) -> bool {
+        self.slope.is_some()
     }
 
     fn fingerprint(&self) -> Vec<u8> {
@@ -100,6 +125,7 @@ struct Bound {
     /// Where in theta each parameter stands.
     places: Vec<usize>,
     x: Vec<f64>,
+    by_x: Vec<f64>,
 }
 
 impl Density for Bound {
@@ -108,6 +134,15 @@ impl Density for Bound {
             *x = theta[place];
         }
         Ok(self.problem.log_like(&self.x))
+    }
+
+    fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
+        let slope = self.problem.slope?;
+        let log_like = self.log_like(theta);
+        slope(&self.x, &mut self.by_x);
+        gradient.fill(0.0);
+        self.places.iter().zip(&self.by_x).for_each(|(&place, slope)| gradient[place] = *slope);
+        Some(log_like)
     }
 }
 

@@ -32,7 +32,7 @@ pub use report::{overview, print, report, stopped};
 pub use result::{no_hdf5_locks, write_result};
 pub use rundir::{RunDir, RunState};
 pub use samples::Samples;
-pub use summary::{ParameterSummary, Summary};
+pub use summary::{ChainSummary, ParameterSummary, Summary};
 pub use tail::{End, Standing, Status, Tail};
 
 /// Facts of a run that are no part of its answer; filled by the caller, reported here.

@@ -43,10 +43,12 @@ fn parameters(s: &Summary) -> String {
     out
 }
 
-/// Medians with the distances to the 84 and 16% quantiles, mean, standard deviation and best sample.
+/// Medians with the distances to the 84 and 16% quantiles, mean, standard deviation and best sample; of chains, how well they mixed.
 fn marginals(s: &Summary) -> String {
-    let head = ["", "median", "+ (84%)", "- (16%)", "mean", "sd", "best"];
-    let mut rows = vec![head.map(String::from).to_vec()];
+    let chains = s.parameters.iter().any(|(_, p)| p.chains.is_some());
+    let head = ["", "median", "+ (84%)", "- (16%)", "mean", "sd", "best", "R-hat", "ESS bulk", "ESS tail"];
+    let shown = if chains { head.len() } else { head.len() - 3 };
+    let mut rows = vec![head[..shown].iter().map(|h| h.to_string()).collect()];
     rows.extend(s.parameters.iter().map(|(name, p)| parameter(name, p)));
     text::table(&rows)
 }
@@ -56,7 +58,11 @@ fn parameter(name: &str, p: &ParameterSummary) -> Vec<String> {
     // A spread of nothing (one heavy sample) still shows its digits.
     let scale = [up.min(down), up.max(down), p.sd].into_iter().find(|x| *x > 0.0).unwrap_or(f64::NAN);
     let at = |x: f64| text::to_scale(x, scale);
-    vec![name.to_string(), at(p.q50), format!("+{}", at(up)), format!("-{}", at(down)), at(p.mean), at(p.sd), at(p.best)]
+    let mut row = vec![name.to_string(), at(p.q50), format!("+{}", at(up)), format!("-{}", at(down)), at(p.mean), at(p.sd), at(p.best)];
+    if let Some(chains) = p.chains {
+        row.extend([format!("{:.3}", chains.r_hat), format!("{:.0}", chains.ess_bulk), format!("{:.0}", chains.ess_tail)]);
+    }
+    row
 }
 
 /// Evidence, sample size, calls.

@@ -4,6 +4,7 @@
 use super::scales::{dimension, number, text, variable};
 use super::{OutputError, Root, RunFacts, atomic};
 use crate::fit::{BestFit, Column, End, Fit, Role};
+use crate::sampler::Transitions;
 use crate::stats;
 use hdf5::plist::file_create::LinkCreationOrder;
 use hdf5::{Dataset, File, Group, Result};
@@ -46,7 +47,7 @@ pub fn write_result(_root: &Root, path: &Path, fit: &Fit, facts: &RunFacts) -> s
         let (file, driver) = create(temporary)?;
         let created_at = super::text::now();
         root_attributes(&file, fit, facts, driver, &created_at)?;
-        let draws = draws(fit, facts.seed);
+        let draws = Draws::of(fit, facts.seed);
         posterior(&group(&file, "posterior")?, fit, facts, &draws, &created_at)?;
         sample_stats(&group(&file, "sample_stats")?, fit, &draws, &created_at)?;
         weighted(&group(&file, "weighted")?, fit)?;
@@ -124,11 +125,27 @@ fn root_attributes(file: &File, fit: &Fit, facts: &RunFacts, driver: &str, creat
     Ok(())
 }
 
-/// Rows of the weighted table that make the equal-weight sample: as many as the sample is worth (n_eff), since more
-/// would only repeat them and make a reader's own effective sample size too high.
-fn draws(fit: &Fit, seed: u64) -> Vec<usize> {
-    let n = (fit.n_eff.round() as usize).clamp(1, fit.len());
-    stats::systematic(&fit.weights(), n, seed)
+/// Rows of the weighted table that make the equal-weight sample.
+struct Draws {
+    rows: Vec<usize>,
+    n_chains: usize,
+}
+
+impl Draws {
+    /// Markov chains as they are. Else as many as the sample is worth (n_eff), since more would only repeat them and make
+    /// a reader's own effective sample size too high.
+    fn of(fit: &Fit, seed: u64) -> Draws {
+        if fit.n_chains > 0 {
+            return Draws { rows: (0..fit.len()).collect(), n_chains: fit.n_chains };
+        }
+        let n = (fit.n_eff.round() as usize).clamp(1, fit.len());
+        Draws { rows: stats::systematic(&fit.weights(), n, seed), n_chains: 1 }
+    }
+
+    fn dimensions(&self, group: &Group) -> Result<(Dataset, Dataset)> {
+        let n_draws = self.rows.len() / self.n_chains;
+        Ok((dimension(group, "chain", self.n_chains)?, dimension(group, "draw", n_draws)?))
+    }
 }
 
 /// Attributes of the ArviZ schema.
@@ -140,27 +157,40 @@ fn schema_attributes(group: &Group, created_at: &str) -> Result<()> {
     text(group, "inference_library_version", env!("CARGO_PKG_VERSION"))
 }
 
-fn posterior(group: &Group, fit: &Fit, facts: &RunFacts, draws: &[usize], created_at: &str) -> Result<()> {
+fn posterior(group: &Group, fit: &Fit, facts: &RunFacts, draws: &Draws, created_at: &str) -> Result<()> {
     schema_attributes(group, created_at)?;
     number(group, "sampling_time", facts.sampling_s())?;
-    let (chain, draw) = (dimension(group, "chain", 1)?, dimension(group, "draw", draws.len())?);
+    let (chain, draw) = draws.dimensions(group)?;
     for column in varying(fit) {
-        quantity(group, &column, &pick(&column.values, draws), &[&chain, &draw])?;
+        quantity(group, &column, &pick(&column.values, &draws.rows), &[&chain, &draw])?;
     }
     Ok(())
 }
 
-fn sample_stats(group: &Group, fit: &Fit, draws: &[usize], created_at: &str) -> Result<()> {
+fn sample_stats(group: &Group, fit: &Fit, draws: &Draws, created_at: &str) -> Result<()> {
     schema_attributes(group, created_at)?;
-    let (chain, draw) = (dimension(group, "chain", 1)?, dimension(group, "draw", draws.len())?);
+    let (chain, draw) = draws.dimensions(group)?;
     let dimensions = [&chain, &draw];
-    let (log_like, log_prior) = (pick(&fit.log_like, draws), pick(&fit.log_prior, draws));
+    let (log_like, log_prior) = (pick(&fit.log_like, &draws.rows), pick(&fit.log_prior, &draws.rows));
     let lp: Vec<f64> = log_like.iter().zip(&log_prior).map(|(l, p)| l + p).collect();
     described(&variable(group, "lp", &lp, &dimensions)?, "log posterior density, unnormalised: log L + log prior")?;
     described(&variable(group, "log_like", &log_like, &dimensions)?, "natural log of the likelihood")?;
     described(&variable(group, "log_prior", &log_prior, &dimensions)?, "natural log of the prior density")?;
-    let rows: Vec<i64> = draws.iter().map(|row| *row as i64).collect();
-    described(&variable(group, "weighted_row", &rows, &dimensions)?, "index of this draw in the group `weighted`")
+    let rows: Vec<i64> = draws.rows.iter().map(|row| *row as i64).collect();
+    described(&variable(group, "weighted_row", &rows, &dimensions)?, "index of this draw in the group `weighted`")?;
+    fit.transitions.as_ref().map_or(Ok(()), |it| transitions(group, it, &dimensions))
+}
+
+/// What Hamiltonian chains tell of each draw, by the names that ArviZ knows.
+fn transitions(group: &Group, it: &Transitions, dimensions: &[&Dataset]) -> Result<()> {
+    let diverging: Vec<i8> = it.diverging.iter().map(|d| i8::from(*d)).collect();
+    let diverging = variable(group, "diverging", &diverging, dimensions)?;
+    text(&diverging, "dtype", "bool")?; // so that xarray reads it as such
+    described(&diverging, "the trajectory left the level of its energy")?;
+    let whole = |values: &[u32]| values.iter().map(|n| i64::from(*n)).collect::<Vec<_>>();
+    described(&variable(group, "tree_depth", &whole(&it.tree_depth), dimensions)?, "doublings of the trajectory")?;
+    described(&variable(group, "n_steps", &whole(&it.n_steps), dimensions)?, "leapfrog steps: gradients")?;
+    described(&variable(group, "energy", &it.energy, dimensions)?, "total energy at the start, in standard coordinates")
 }
 
 fn weighted(group: &Group, fit: &Fit) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::optimum::OptimumSummary;
 use super::{OutputError, RunFacts, number};
 use crate::fit::{Fit, Role};
-use crate::stats;
+use crate::stats::{self, chains::Mixing};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
@@ -101,16 +101,33 @@ pub struct ParameterSummary {
     pub q97_5: f64,
     #[serde(with = "number")]
     pub best: f64,
+    /// Where the sample is Markov chains.
+    #[serde(flatten)]
+    pub chains: Option<ChainSummary>,
+}
+
+/// How well the chains tell of one quantity: [`Mixing`](crate::stats::chains::Mixing).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainSummary {
+    #[serde(with = "number")]
+    pub r_hat: f64,
+    #[serde(with = "number")]
+    pub ess_bulk: f64,
+    #[serde(with = "number")]
+    pub ess_tail: f64,
+    #[serde(with = "number")]
+    pub mcse_mean: f64,
 }
 
 impl Summary {
     pub fn new(fit: &Fit, facts: &RunFacts) -> Summary {
         let weights = fit.weights();
-        let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().partition(|c| c.role == Role::Fixed);
+        let mixing = fit.mixing.iter().map(|m| Some(ChainSummary::of(m))).chain(std::iter::repeat(None));
+        let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().zip(mixing).partition(|(c, _)| c.role == Role::Fixed);
         let busy = facts.busy_fractions();
-        let one = |values: &[f64]| match fit.optimum {
+        let one = |values: &[f64], chains| match fit.optimum {
             Some(_) => ParameterSummary::point(values[fit.best]),
-            None => ParameterSummary::new(values, &weights, fit.best),
+            None => ParameterSummary::new(values, &weights, fit.best, chains),
         };
         Summary {
             log_z: fit.log_z,
@@ -131,8 +148,8 @@ impl Summary {
             rejected: facts.rejected,
             timed_out: facts.timed_out,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
-            parameters: varying.into_iter().map(|c| (c.name.to_string(), one(&c.values))).collect(),
-            fixed: fixed.into_iter().map(|c| (c.name.to_string(), c.values[0])).collect(),
+            parameters: varying.into_iter().map(|(c, chains)| (c.name.to_string(), one(&c.values, chains))).collect(),
+            fixed: fixed.into_iter().map(|(c, _)| (c.name.to_string(), c.values[0])).collect(),
             optimum: OptimumSummary::new(fit),
             best_log_like: fit.log_like[fit.best],
             n_samples: fit.len(),
@@ -166,13 +183,20 @@ impl ParameterSummary {
     /// Of an optimiser, which has no posterior.
     fn point(best: f64) -> ParameterSummary {
         let none = f64::NAN;
-        ParameterSummary { mean: none, sd: none, q2_5: none, q16: none, q50: none, q84: none, q97_5: none, best }
+        ParameterSummary { mean: none, sd: none, q2_5: none, q16: none, q50: none, q84: none, q97_5: none, best, chains: None }
     }
 
-    fn new(values: &[f64], weights: &[f64], best: usize) -> ParameterSummary {
+    fn new(values: &[f64], weights: &[f64], best: usize, chains: Option<ChainSummary>) -> ParameterSummary {
         let (mean, sd) = stats::mean_sd(values, weights);
         let q = stats::quantiles(values, weights, &LEVELS);
-        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best] }
+        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best], chains }
+    }
+}
+
+impl ChainSummary {
+    fn of(mixing: &Mixing) -> ChainSummary {
+        let Mixing { r_hat, ess_bulk, ess_tail, mcse_mean } = *mixing;
+        ChainSummary { r_hat, ess_bulk, ess_tail, mcse_mean }
     }
 }
 

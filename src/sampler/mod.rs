@@ -6,6 +6,7 @@ pub mod importance_nested;
 pub mod lbfgs;
 pub mod nelder_mead;
 pub mod nested;
+pub mod nuts;
 mod optimise;
 mod registry;
 pub mod saved;
@@ -91,6 +92,10 @@ pub struct Posterior {
     pub log_z_err: f64,
     /// Where the sample is Markov chains: how many of equal length, one after another in the rows. 0 where it is not.
     pub n_chains: usize,
+    /// So many groups of equally many chains began at one point each (many short chains); 0: every chain at its own.
+    pub n_groups: usize,
+    /// What Hamiltonian chains tell of each row.
+    pub transitions: Option<Transitions>,
     /// Where the engine looks for the best point.
     pub optimum: Option<Optimum>,
     /// Kish effective sample size of the weights as the engine defines it.
@@ -100,6 +105,19 @@ pub struct Posterior {
     pub warnings: Vec<String>,
     /// Engine-specific scalars for result.h5 and the report (e.g. "split_half_z").
     pub diagnostics: Vec<(String, f64)>,
+}
+
+/// Of each draw of Hamiltonian chains, in the order of the rows: the transition that led to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transitions {
+    /// The energy error grew beyond what a step size of use gives.
+    pub diverging: Vec<bool>,
+    /// Doublings of the trajectory.
+    pub tree_depth: Vec<u32>,
+    /// Leapfrog steps: gradients.
+    pub n_steps: Vec<u32>,
+    /// Total energy at the start, in the engine's coordinates.
+    pub energy: Vec<f64>,
 }
 
 /// What every rank needs to do the engines' own computations; each thread has one.

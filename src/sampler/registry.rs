@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, saved, smc};
+use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, nuts, saved, smc};
 
 /// A sampler that jobs can name.
 pub trait Engine: Sampler + Serialize + DeserializeOwned + Sized + 'static {
@@ -131,6 +131,8 @@ macro_rules! engines {
 engines! {
     ImportanceNested, importance_nested::ImportanceNested, "importance-nested", ["nautilus", "importance_nested"],
         "posterior and log Z with the fewest calls, up to about 30 parameters; the default";
+    Nuts, nuts::Nuts, "nuts", ["numpyro"],
+        "posterior (no log Z) of smooth likelihoods in any number of parameters, best with gradients: Hamiltonian chains";
     Nested, nested::Nested, "nested", ["dynesty", "ultranest", "polychord"],
         "posterior and log Z by live points that climb, static or dynamic: robust with many modes and odd shapes";
     Smc, smc::Smc, "smc", ["pocomc"],

@@ -1,6 +1,7 @@
 //! Statistics of weighted samples: pure functions, sums in the order of the samples.
 
 pub mod autocorrelation;
+pub mod chains;
 mod resample;
 pub mod special;
 pub mod uniformity;

@@ -1,0 +1,175 @@
+//! The No-U-Turn sampler: chains side by side, each a lane.
+//!
+//! `chain` is what a lane does, `trajectory` one transition, `adaptation`, `step_size`, `estimate` and `metric` the warm-up,
+//! `coordinates` where chains move, `evaluation` how a point becomes known, `posterior` what came of it.
+
+mod adaptation;
+mod chain;
+mod coordinates;
+mod estimate;
+mod evaluation;
+mod metric;
+mod posterior;
+mod settings;
+mod state;
+mod step_size;
+mod trajectory;
+
+pub use settings::{Adaptation, Gradient, Settings, Shape};
+
+use self::chain::Chain;
+use self::coordinates::Coordinates;
+use self::evaluation::Slope;
+use crate::sampler::{Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
+use crate::task::{Answer, EvalError, Value};
+use serde::{Deserialize, Serialize};
+
+/// The engine: its chains, and the block of draws that they are in.
+#[derive(Serialize, Deserialize)]
+pub struct Nuts {
+    settings: Settings,
+    n_dim: usize,
+    chains: Vec<Chain>,
+    /// Draws of each chain at the end of the block.
+    goal: usize,
+    /// At the end of the last block.
+    n_eff: f64,
+    done: Option<String>,
+    rejected: u64,
+}
+
+impl Engine for Nuts {
+    type Settings = Settings;
+
+    fn start(settings: Settings, seed: u64, problem: &Problem) -> Result<Self, SamplerError> {
+        settings.check(problem.n_dim)?;
+        if settings.gradient == Gradient::Exact && !problem.gradient {
+            return Err(SamplerError(
+                "[sampler] gradient = \"exact\" cannot work: the model gives no gradient; use \"auto\" or \"differences\"".into(),
+            ));
+        }
+        let slope = if problem.gradient && settings.wants_gradient() { Slope::Exact } else { Slope::Differences };
+        let coordinates = Coordinates::new(problem);
+        let chain = |lane| Chain::new(&settings, seed, lane as u32, &coordinates, slope);
+        let chains = (0..settings.chains).map(chain).collect();
+        let goal = settings.block.min(settings.max_draws);
+        let mut nuts = Nuts { n_dim: problem.n_dim, chains, goal, n_eff: 0.0, done: None, rejected: 0, settings };
+        nuts.aim();
+        Ok(nuts)
+    }
+}
+
+impl Sampler for Nuts {
+    fn ask(&mut self, room: usize) -> Ask {
+        if self.done.is_none() && self.chains.iter().all(Chain::rests) {
+            self.end_block();
+        }
+        if let Some(why) = &self.done {
+            return Ask::Done(why.clone());
+        }
+        let mut tasks = Vec::new();
+        for chain in &mut self.chains {
+            while tasks.len() < room
+                && let Some(task) = chain.next_task()
+            {
+                tasks.push(task);
+            }
+        }
+        if tasks.is_empty() { Ask::Wait } else { Ask::Work { publish: Vec::new(), tasks, retire: Vec::new() } }
+    }
+
+    fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
+        let Some(chain) = self.chains.get_mut(answer.id.lane as usize) else {
+            return Err(SamplerError(format!("an answer came of lane {}, which there is not", answer.id.lane)));
+        };
+        match answer.outcome {
+            Ok(Value::LogLike(value)) if value.is_nan() || value == f64::INFINITY => {
+                Err(SamplerError(format!("a log-likelihood of {value} cannot be sampled")))
+            }
+            Ok(Value::LogLike(value)) => chain.tell(value, || answer.gradient(self.n_dim)),
+            Err(EvalError::Reject(_)) => {
+                self.rejected += 1;
+                chain.tell(f64::NEG_INFINITY, || vec![f64::NAN; self.n_dim])
+            }
+            Err(why) => Err(SamplerError(why.to_string())),
+            Ok(Value::Bytes(_)) => Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let draws = posterior::length(&self.chains);
+        let warming = self.chains.iter().any(Chain::is_warming);
+        let warmed = self.chains.iter().map(Chain::warmed).fold(1.0, f64::min);
+        let diverged: usize = self.chains.iter().map(|c| c.draws.diverging.iter().filter(|d| **d).count()).sum();
+        let share = if self.settings.n_eff > 0.0 { (self.n_eff / self.settings.n_eff).min(1.0) } else { 1.0 };
+        Progress {
+            phase: if warming { "warming up" } else { "sampling" }.into(),
+            fraction: Some(if warming { 0.3 * warmed } else { 0.3 + 0.7 * share }),
+            n_like: self.calls(),
+            n_eff: self.n_eff,
+            log_z: f64::NAN,
+            log_z_err: f64::NAN,
+            details: vec![
+                ("chains".into(), self.chains.len() as f64),
+                ("draws".into(), draws as f64),
+                ("divergences".into(), diverged as f64),
+            ],
+        }
+    }
+
+    fn posterior(&self) -> Result<Posterior, SamplerError> {
+        let n_eff = if self.done.is_some() { self.n_eff } else { posterior::effective(&self.chains, self.n_dim) };
+        posterior::posterior(&self.chains, &self.settings, self.n_dim, n_eff)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        saved::write(self)
+    }
+
+    fn extend(&mut self, spec: &EngineSpec) -> bool {
+        let EngineSpec::Nuts(settings) = spec else { return false };
+        let Some(why) = self.done.take() else { return false };
+        let before = std::mem::replace(&mut self.settings, settings.clone());
+        let more = *settings != before && !self.enough();
+        if more {
+            self.aim();
+        } else {
+            self.done = Some(why);
+        }
+        more
+    }
+}
+
+impl Nuts {
+    fn calls(&self) -> u64 {
+        self.chains.iter().map(Chain::calls).sum()
+    }
+
+    /// Sends the chains on to the end of the block; each has its share of the calls.
+    fn aim(&mut self) {
+        let share = self.settings.n_like_max.map_or(u64::MAX, |most| most / self.chains.len() as u64);
+        self.chains.iter_mut().for_each(|chain| chain.aim(self.goal, share));
+    }
+
+    /// Every chain rests: looks whether that is enough, else begins the next block.
+    fn end_block(&mut self) {
+        self.n_eff = posterior::effective(&self.chains, self.n_dim);
+        let draws = posterior::length(&self.chains);
+        if self.enough() {
+            self.done = Some(format!("effective sample size {:.0}", self.n_eff));
+        } else if draws < self.goal {
+            self.done = Some(format!("n_like_max is reached with an effective sample size of {:.0}", self.n_eff));
+        } else if draws >= self.settings.max_draws {
+            self.done = Some(format!("max_draws = {} is reached with an effective sample size of {:.0}", draws, self.n_eff));
+        } else {
+            // By a quarter at least: looks at long chains cost time.
+            self.goal = (self.goal + self.settings.block.max(self.goal / 4)).min(self.settings.max_draws);
+            self.aim();
+        }
+    }
+
+    /// A block must be whole: the stop depends on the draws, and not on how many came for the calls that were left.
+    fn enough(&self) -> bool {
+        self.n_eff >= self.settings.n_eff && posterior::length(&self.chains) >= self.goal
+    }
+}

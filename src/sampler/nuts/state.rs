@@ -1,0 +1,88 @@
+//! A point in phase space, shared by the parts of a trajectory that refer to it.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::rc::Rc;
+
+/// Position, momentum, velocity and gradient in one block of memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    #[serde(with = "crate::bulk::reals")]
+    block: Vec<f64>,
+    pub log_like: f64,
+    /// Log posterior density, but for a constant.
+    pub log_density: f64,
+}
+
+impl State {
+    /// At rest at `x`.
+    pub fn new(x: &[f64], gradient: &[f64], log_like: f64, log_density: f64) -> State {
+        let d = x.len();
+        let mut block = vec![0.0; 4 * d];
+        block[..d].copy_from_slice(x);
+        block[3 * d..].copy_from_slice(gradient);
+        State { block, log_like, log_density }
+    }
+
+    fn d(&self) -> usize {
+        self.block.len() / 4
+    }
+
+    pub fn x(&self) -> &[f64] {
+        &self.block[..self.d()]
+    }
+
+    pub fn momentum(&self) -> &[f64] {
+        let d = self.d();
+        &self.block[d..2 * d]
+    }
+
+    pub fn velocity(&self) -> &[f64] {
+        let d = self.d();
+        &self.block[2 * d..3 * d]
+    }
+
+    pub fn gradient(&self) -> &[f64] {
+        &self.block[3 * self.d()..]
+    }
+
+    /// Momentum, and velocity to be set with it.
+    pub fn motion(&mut self) -> (&mut [f64], &mut [f64]) {
+        let d = self.d();
+        self.block[d..3 * d].split_at_mut(d)
+    }
+
+    /// Total energy: kinetic less log density.
+    pub fn energy(&self) -> f64 {
+        0.5 * super::metric::dot(self.momentum(), self.velocity()) - self.log_density
+    }
+}
+
+/// A state that several hold; saved with each of them.
+#[derive(Clone, Debug)]
+pub struct Shared(Rc<State>);
+
+impl Shared {
+    pub fn new(state: State) -> Shared {
+        Shared(Rc::new(state))
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl Serialize for Shared {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Shared, D::Error> {
+        State::deserialize(from).map(Shared::new)
+    }
+}
