@@ -110,19 +110,12 @@ fn within(value: f64, truth: f64, error: f64) {
     assert!((value - truth).abs() < 4.0 * error, "{value} is not {truth} within 4 x {error}");
 }
 
-/// A crescent.
-fn crescent(u: &[f64]) -> f64 {
-    let (x, y) = (10.0 * u[0] - 5.0, 10.0 * u[1] - 5.0);
-    -100.0 * (y - x * x).powi(2) - (1.0 - x).powi(2)
-}
-
 /// A wide one, impossible on one side.
 fn half(u: &[f64]) -> f64 {
     if u[0] < 0.3 { f64::NEG_INFINITY } else { -20.0 * (u[1] - u[0] * u[0]).powi(2) }
 }
 
 #[test]
-
 fn answers_in_any_order_and_restarts_at_any_tell_give_the_same_bits() {
     let flow = QUICK.replace("affine", "maf");
     for text in [QUICK, &format!("{QUICK}\nkernel = \"rwm\""), &flow] {
