@@ -179,7 +179,7 @@ fn batch(folder: &Path, launch: &str) -> String {
         std::fs::set_permissions(bin.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut bash = Command::new("bash");
-    bash.arg("fit.slurm").current_dir(folder).env("LAUNCH", launch).env_remove("FITJOB");
+    bash.arg("fit.slurm").current_dir(folder).env("LAUNCH", launch).env_remove("FITJOB").env_remove("MPIEXEC");
     for (name, value) in [("JOB_NAME", "fit"), ("JOB_ID", "7"), ("NTASKS", "2"), ("JOB_NODELIST", "here")] {
         bash.env(format!("SLURM_{name}"), value);
     }

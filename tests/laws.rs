@@ -19,11 +19,11 @@ const ROWS: &[Row] = &[
     Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" },
     Row {
         method: "smc",
-        settings: "n_active = 32\nn_prior = 128\nn_ladder = 64\nn_eff = 200\nn_evidence = 200\nprecondition = \"maf\"",
+        settings: "n_active = 32\nn_prior = 128\nn_ladder = 64\nn_eff = 200\nn_evidence = 200\nprecondition = \"affine\"",
         more: "n_eff = 400",
     },
     Row { method: "nested", settings: "n_live = 100", more: "n_eff = 1200" },
-    Row { method: "ensemble", settings: "n_walkers = 20\nn_eff = 100\nn_times = 20", more: "n_eff = 400" },
+    Row { method: "ensemble", settings: "n_walkers = 20\nn_eff = 100\nn_times = 20", more: "n_eff = 3000" },
     Row { method: "cmaes", settings: "n_starts = 2\nrestarts = \"none\"", more: "" },
     Row { method: "lbfgs", settings: "n_starts = 2", more: "" },
     Row { method: "nelder-mead", settings: "n_starts = 2", more: "" },
@@ -154,7 +154,9 @@ fn answers_in_any_order_give_every_engine_the_same_bits() {
 fn every_engine_keeps_as_many_calls_under_way_as_its_width_says() {
     for (method, row) in rows() {
         let spec = spec(method, row.settings);
-        let mut machine = machine(&spec, &CRESCENT, 1, 0.0);
+        // Without gradients: differences are calls too.
+        let engine = Engine::start(&spec, 5, &Problem { n_dim: 2, ..Problem::default() }).unwrap();
+        let mut machine = Machine::new(engine, Site::of(&CRESCENT, false), 1, 0.0);
         machine.vast = true;
         machine.run().unwrap();
         let widest = machine.record.widest;
@@ -167,7 +169,7 @@ fn an_engine_saved_and_restored_at_any_tell_gives_the_same_bits() {
     for (method, row) in rows() {
         let spec = spec(method, row.settings);
         let whole = in_order(&spec, 5, 2, &CRESCENT).unwrap();
-        for (order, breaks) in [(1, 0.005), (2, 0.05)] {
+        for (order, breaks) in [(1, 0.02), (2, 0.3)] {
             let mut machine = machine(&spec, &CRESCENT, order, breaks);
             assert_eq!(digest(&machine.run().unwrap()), digest(&whole), "{method}, order {order}");
             assert!(machine.record.lives > 0, "{method}: it was never restored");

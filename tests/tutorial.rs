@@ -76,7 +76,9 @@ fn programs(folder: &Path) -> PathBuf {
     std::fs::create_dir(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_fitjob"), bin.join("fitjob")).unwrap();
     // By its name: Open MPI's mpiexec puts the folder that it was called by first on the PATH, and another Python with it.
-    write(&bin.join("mpiexec"), &format!("#!/bin/sh\nexec {} \"$@\"\n", mpiexec_name()));
+    let mpiexec = mpiexec_name();
+    let name = Path::new(&mpiexec).file_name().unwrap().to_string_lossy().into_owned();
+    write(&bin.join("mpiexec"), &format!("#!/bin/bash\nexec -a {name} $(PATH=${{PATH#*:}} command -v {mpiexec}) \"$@\"\n"));
     std::fs::set_permissions(bin.join("mpiexec"), std::fs::Permissions::from_mode(0o755)).unwrap();
     bin
 }

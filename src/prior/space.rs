@@ -277,10 +277,10 @@ mod tests {
         for u in [[0.3, 0.4], [0.9, 0.1], [0.5, 0.99]] {
             let mut slopes = [0.0; 2];
             space.pull_back(&f(&u).0, &[1.0, 2.0, -3.0, 0.5], &mut slopes);
-            for k in 0..2 {
+            for (k, slope) in slopes.iter().enumerate() {
                 let at = |step: f64| f(&[0, 1].map(|i| if i == k { u[i] + step } else { u[i] })).1;
                 let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;
-                assert!((slopes[k] / numeric - 1.0).abs() < 1e-7, "{u:?} {k}: {} {numeric}", slopes[k]);
+                assert!((slope / numeric - 1.0).abs() < 1e-7, "{u:?} {k}: {slope} {numeric}");
             }
         }
     }

@@ -14,9 +14,9 @@ pub enum Restarts {
     /// All have the same population.
     None,
     /// Each has twice the population of the one before; all run side by side (Auger & Hansen 2005).
-    #[default]
     Ipop,
     /// The same, and beside each but the first two of small population and step, on half the calls of the last large one (Hansen 2009).
+    #[default]
     Bipop,
 }
 
@@ -63,7 +63,7 @@ impl Default for Settings {
             n_starts: 4,
             start: Start::Median,
             points: vec![],
-            restarts: Restarts::Ipop,
+            restarts: Restarts::Bipop,
             population: None,
             sigma: 0.2,
             active: true,

@@ -141,7 +141,7 @@ fn drift(series: &[f64], n_chains: usize, time: f64) -> f64 {
     let total = series.len() as f64;
     let mean = series.iter().sum::<f64>() / total;
     let variance = series.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / total;
-    let half = |second: bool| series.chunks_exact(n).map(|c| if second { &c[n - n / 2..] } else { &c[..n / 2] }).flatten().sum::<f64>();
+    let half = |second: bool| series.chunks_exact(n).flat_map(|c| if second { &c[n - n / 2..] } else { &c[..n / 2] }).sum::<f64>();
     let difference = (half(true) - half(false)) / (n_chains * (n / 2)) as f64;
     difference.abs() / (4.0 * variance * time / total).sqrt()
 }

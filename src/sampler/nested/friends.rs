@@ -72,9 +72,9 @@ impl Friends {
             let mut open = vec![first];
             of[first] = count;
             while let Some(at) = open.pop() {
-                for other in 0..n {
-                    if of[other] == usize::MAX && distance2(self.centre(at), self.centre(other)) <= self.radius2 {
-                        of[other] = count;
+                for (other, cluster) in of.iter_mut().enumerate() {
+                    if *cluster == usize::MAX && distance2(self.centre(at), self.centre(other)) <= self.radius2 {
+                        *cluster = count;
                         open.push(other);
                     }
                 }

@@ -111,8 +111,8 @@ impl Walk {
             self.count.tried += 1;
             let ellipsoid = ground.region.pick(&mut self.rng);
             ellipsoid.draw(&mut self.rng, &mut y, &mut v);
-            for j in 0..d {
-                self.trial[j] = self.x[j] + ground.scale * (v[j] - ellipsoid.centre[j]);
+            for (((trial, x), v), centre) in self.trial.iter_mut().zip(&self.x).zip(&v).zip(&ellipsoid.centre) {
+                *trial = x + ground.scale * (v - centre);
             }
             if self.trial.iter().all(|v| (0.0..1.0).contains(v)) {
                 return true;

@@ -56,7 +56,7 @@ enum Phase {
     },
     /// The gradient at the beginning is on its way.
     Begun,
-    Searching(Search),
+    Searching(Box<Search>),
     Moving(Box<Trajectory>),
     Resting,
 }
@@ -81,7 +81,8 @@ pub struct Draws {
 impl Chain {
     pub fn new(settings: &Settings, seed: u64, lane: u32, coordinates: &Coordinates, slope: Slope) -> Chain {
         let d = coordinates.len();
-        let group = if settings.groups > 0 { lane as usize / (settings.chains / settings.groups) } else { lane as usize };
+        let of_group = settings.chains.checked_div(settings.groups).unwrap_or(1);
+        let group = lane as usize / of_group;
         let mut chain = Chain {
             lane,
             seed,
@@ -243,7 +244,7 @@ impl Chain {
         let Some(here) = self.here.clone() else { return };
         let rng = self.rng();
         let (search, next) = Search::begin(&here, &self.metric, step, rng);
-        self.phase = Phase::Searching(search);
+        self.phase = Phase::Searching(Box::new(search));
         self.want(next, self.slope);
     }
 

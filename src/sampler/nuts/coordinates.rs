@@ -120,9 +120,9 @@ mod tests {
                 x
             };
             let mut by_x = Vec::new();
-            for i in 0..it.len() {
+            for (i, slope) in gradient.iter().enumerate() {
                 let numeric = (density(&moved(i, 1e-5)) - density(&moved(i, -1e-5))) / 2e-5;
-                assert!((gradient[i] - numeric).abs() < 1e-6, "{i}: {} {numeric}", gradient[i]);
+                assert!((slope - numeric).abs() < 1e-6, "{i}: {slope} {numeric}");
                 let of_log_like = |h: f64| log_like(&it.to_cube(&moved(i, h)));
                 by_x.push((of_log_like(1e-5) - of_log_like(-1e-5)) / 2e-5);
             }

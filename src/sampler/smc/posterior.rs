@@ -3,7 +3,7 @@
 use super::archive::log_sum;
 use super::evidence::{Estimate, bridge, importance, smc};
 use super::run::{Phase, Run};
-use super::settings::EvidenceBy;
+use super::settings::{EvidenceBy, Precondition};
 use crate::sampler::{Posterior, Progress, SamplerError};
 
 impl Run {
@@ -122,6 +122,13 @@ impl Run {
             warn(format!(
                 "one parameter moves {:.0} times slower than the average: modes may be lost; compare another seed, or raise n_active",
                 self.pace.0 / self.pace.1
+            ));
+        }
+        if self.settings.n_active < 64 && self.settings.precondition != Precondition::Affine {
+            warn(format!(
+                "{} walkers teach a flow too little: means were off by several times their error in such runs; raise n_active to 128 or \
+                 more, or set precondition = \"affine\"",
+                self.settings.n_active
             ));
         }
         self.warn_of_evidence(posterior);
