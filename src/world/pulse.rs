@@ -84,6 +84,9 @@ fn names(peers: &[&Peer]) -> String {
     all.join(", ")
 }
 
+/// How long a launcher is given to pass the last words on.
+const WORDS: Duration = Duration::from_millis(300);
+
 /// Ends all ranks because some are gone: says `what` was noticed and what to do.
 pub fn gone(link: &dyn Link, what: &str) -> ! {
     let mut text = format!("fitjob: {what}.\n");
@@ -94,6 +97,8 @@ pub fn gone(link: &dyn Link, what: &str) -> ! {
          fitjob: system or a call just blocked for so long, raise [run] silence_limit_s."
     );
     eprintln!("{text}");
+    // Launchers pass words on when they get to it, and drop what they have not passed on when ranks are ended.
+    std::thread::sleep(WORDS);
     link.abort(EXIT_CODE)
 }
 
