@@ -55,7 +55,7 @@ fn run_broken(mut sampler: Nested, log_like: LogLike, order: u64, breaks: f64) -
             Ask::Wait => {}
             Ask::Work { tasks, .. } => waiting.extend(tasks),
         }
-        for _ in 0..(waiting.len() + 1) / 2 {
+        for _ in 0..waiting.len().div_ceil(2) {
             let task = waiting.swap_remove((uniform(&mut rng) * waiting.len() as f64) as usize);
             done.insert(task.id, answer(&task, log_like));
         }

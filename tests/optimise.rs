@@ -202,7 +202,8 @@ fn rosenbrock(x: &[f64]) -> f64 {
 
 #[test]
 fn cma_es_takes_as_many_evaluations_as_pycma() {
-    let rows: [(fn(&[f64]) -> f64, usize, f64, f64, f64); 5] = [
+    type Row = (fn(&[f64]) -> f64, usize, f64, f64, f64);
+    let rows: [Row; 5] = [
         (sphere, 10, 1.0, 1360.0, 1380.0),
         (ellipsoid, 5, 1.0, 1480.0, 1984.0),
         (ellipsoid, 10, 1.0, 3980.0, 5390.0),

@@ -7,6 +7,7 @@ use super::ellipsoid::Ellipsoid;
 use super::mixture::CubeEllipsoid;
 use super::split::split;
 use crate::random::uniform;
+use crate::stats;
 
 /// How points are enclosed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,11 +179,7 @@ fn trim(parts: &mut Vec<Part<CubeEllipsoid>>, d: usize) -> bool {
 
 /// Log of the summed exponentials; -inf for none.
 pub fn log_sum(values: &[f64]) -> f64 {
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    if most == f64::NEG_INFINITY {
-        return most;
-    }
-    most + libm::log(values.iter().map(|v| libm::exp(v - most)).sum::<f64>())
+    stats::log_sum(values.iter().copied())
 }
 
 #[cfg(test)]

@@ -169,5 +169,5 @@ pub fn main() -> i32 {
 fn info() -> i32 {
     let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
     info::run(&mut world);
-    exit::DONE
+    world.leave(exit::DONE)
 }

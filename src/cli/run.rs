@@ -26,7 +26,7 @@ pub fn run(args: &RunArgs) -> i32 {
         Ok(world) => world,
         Err(refusal) => refusal.exit(),
     };
-    match fit(&mut world, args, begun) {
+    let code = match fit(&mut world, args, begun) {
         Ok(code) => code,
         Err(stop) => {
             if world.is_root() {
@@ -37,7 +37,8 @@ pub fn run(args: &RunArgs) -> i32 {
             }
             stop.code
         }
-    }
+    };
+    world.leave(code)
 }
 
 /// `begun`: the program's start. Gives the exit code of a run that ended in good order.

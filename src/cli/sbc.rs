@@ -51,12 +51,13 @@ pub fn run(args: &SbcArgs) -> i32 {
     let begun = Instant::now();
     stop::listen();
     let mut world = World::init().unwrap_or_else(|refusal| refusal.exit());
-    calibrate(&mut world, args, begun).unwrap_or_else(|stop| {
+    let code = calibrate(&mut world, args, begun).unwrap_or_else(|stop| {
         if world.is_root() {
             eprintln!("{}", stop.message.trim_end());
         }
         stop.code
-    })
+    });
+    world.leave(code)
 }
 
 fn calibrate(world: &mut World, args: &SbcArgs, begun: Instant) -> Result<i32, Stop> {

@@ -13,11 +13,13 @@ pub mod saved;
 pub mod smc;
 pub mod standard;
 
-pub use registry::{Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, restore};
+pub use registry::{
+    Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, needs_parameters, refuse, restore,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Answer, EvalError, Shared, Task, Toolbox};
+use crate::task::{Answer, EvalError, Shared, Task, Toolbox, Value};
 
 /// What a sampler wants next.
 #[derive(Debug)]
@@ -61,6 +63,22 @@ pub trait Sampler {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct SamplerError(pub String);
+
+/// The log-likelihood that an answer brings; -inf where the point is impossible.
+///
+/// # Errors
+/// What no model's answer can be, since the evaluator ends the run before: NaN, +inf, a failure, or the result of a computation.
+pub fn log_like(answer: &Answer) -> Result<f64, SamplerError> {
+    match &answer.outcome {
+        Ok(Value::LogLike(value)) if value.is_nan() || *value == f64::INFINITY => {
+            Err(SamplerError(format!("a log-likelihood of {value} cannot be sampled")))
+        }
+        Ok(Value::LogLike(value)) => Ok(*value),
+        Err(EvalError::Reject(_)) => Ok(f64::NEG_INFINITY),
+        Err(why) => Err(SamplerError(why.to_string())),
+        Ok(Value::Bytes(_)) => Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
+    }
+}
 
 /// Where a run stands, for the progress display and the log.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

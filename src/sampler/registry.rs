@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::fmt::Display;
 
 use super::{Problem, Sampler, SamplerError, cmaes, ensemble, importance_nested, lbfgs, nelder_mead, nested, nuts, saved, smc};
 
@@ -47,6 +48,19 @@ pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeO
     /// Whether calls should give d log L / du too, where the model can ([`crate::task::Answer::gradient`]).
     fn wants_gradient(&self) -> bool {
         false
+    }
+}
+
+/// Refusal of a setting, by name.
+pub fn refuse<T>(key: &str, value: impl Display, need: impl Display) -> Result<T, SamplerError> {
+    Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")))
+}
+
+/// Refusal of a job in which nothing is free.
+pub fn needs_parameters(n_dim: usize) -> Result<(), SamplerError> {
+    match n_dim {
+        0 => Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into())),
+        _ => Ok(()),
     }
 }
 

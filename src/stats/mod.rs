@@ -8,6 +8,18 @@ pub mod uniformity;
 
 pub use resample::{independent, systematic};
 
+/// ln(e^a + e^b).
+pub fn log_add(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + libm::log1p(libm::exp(low - high)) }
+}
+
+/// ln of the sum of e^x; -inf for none.
+pub fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
+    let top = x.clone().fold(f64::NEG_INFINITY, f64::max);
+    if top == f64::NEG_INFINITY { top } else { top + libm::log(x.map(|x| libm::exp(x - top)).sum::<f64>()) }
+}
+
 /// Weights that sum to 1 from log weights of any normalisation, n. All zero when every log weight is -inf.
 pub fn weights(log_weight: &[f64]) -> Vec<f64> {
     let top = log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -87,6 +87,8 @@ pub trait Link {
     fn wait_limit(&self) -> Duration {
         Duration::MAX
     }
+    /// The exit code of this process should it have to leave without saying goodbye, from now on.
+    fn set_exit_code(&self, _code: i32) {}
     /// Ends all ranks at once, this one in any case.
     fn abort(&self, code: i32) -> !;
 }

@@ -148,6 +148,13 @@ impl World {
         self.link.set_silence_limit(limit);
     }
 
+    /// Says goodbye to the other ranks (MPI_Finalize), which all must do. Gives `code`, with which the process ends even where
+    /// the goodbye hangs: by then the work is done.
+    pub fn leave(self, code: i32) -> i32 {
+        self.link.set_exit_code(code);
+        code
+    }
+
     /// Takes up this rank's role until the role is dropped.
     pub fn enter(&mut self) -> Role<'_> {
         let link = &*self.link;

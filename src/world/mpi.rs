@@ -21,6 +21,13 @@ use std::time::{Duration, Instant};
 const SILENCE: Duration = Duration::from_secs(120);
 /// Waits outside of the crew's work take so many times as long: a rank that writes or reads files gives no sign of life.
 const OUTSIDE: u32 = 10;
+/// How long MPI_Finalize may take: all ranks call it at one time.
+const GOODBYE: Duration = Duration::from_secs(20);
+/// So much earlier than the others the root calls it. MPICH 4.0 over UCX with TCP alone hangs there where a rank is done while
+/// another still needs it to close their connection: with us always, in three lines of C now and then, but not in this order after a barrier.
+const ROOT_FIRST: Duration = Duration::from_millis(50);
+/// Where it hangs all the same, the root leaves later than the others: to MPICH's mpiexec all is well, mostly, as long as one is in MPI_Finalize.
+const ROOT_LAST: Duration = Duration::from_secs(1);
 
 /// This rank's end. Fields drop in this order: communicators before MPI is finalised.
 pub struct Mpi {
@@ -29,6 +36,7 @@ pub struct Mpi {
     world: SimpleCommunicator,
     sends: RefCell<Vec<Posted<u8>>>,
     silence: Cell<Duration>,
+    exit_code: Cell<i32>,
     _universe: Universe,
     /// Over MPI_Finalize, while the universe is dropped.
     finalising: Option<Deadline>,
@@ -73,6 +81,7 @@ impl Mpi {
             world,
             sends: RefCell::default(),
             silence: Cell::new(SILENCE),
+            exit_code: Cell::new(EXIT_CODE),
             _universe: universe,
             finalising: None,
         }
@@ -179,7 +188,13 @@ fn zeros(n: usize) -> Box<[f64]> {
 
 impl Drop for Mpi {
     fn drop(&mut self) {
-        self.finalising = Some(Deadline::new(self.silence.get(), EXIT_CODE, "MPI_Finalize"));
+        let limit = self.silence.get().min(GOODBYE);
+        let limit = if self.rank() == 0 { limit + ROOT_LAST } else { limit };
+        self.finalising = Some(Deadline::new(limit, self.exit_code.get(), "MPI_Finalize"));
+        self.minimum(0);
+        if self.rank() != 0 && library_version().starts_with("MPICH") {
+            std::thread::sleep(ROOT_FIRST);
+        }
     }
 }
 
@@ -265,6 +280,10 @@ impl Link for Mpi {
     }
     fn wait_limit(&self) -> Duration {
         self.silence.get().saturating_mul(OUTSIDE)
+    }
+
+    fn set_exit_code(&self, code: i32) {
+        self.exit_code.set(code);
     }
 
     fn abort(&self, code: i32) -> ! {

@@ -110,7 +110,7 @@ impl Deadline {
         let (sender, receiver) = channel();
         let wait = move || {
             if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(limit) {
-                eprintln!("fitjob: {what} has not returned within {} s; leaving without it.", limit.as_secs_f64());
+                eprintln!("fitjob: {what} has not returned within {} s; leaving without it, with code {code}.", limit.as_secs_f64());
                 // SAFETY: ends the process at once, whatever its threads are at.
                 unsafe { libc::_exit(code) }
             }

@@ -9,12 +9,14 @@ use fitjob::task::{Answer, EvalError, Shared, Task, Toolbox, Value, Work};
 #[derive(Clone, Copy)]
 pub struct Likelihood {
     pub value: fn(&[f64]) -> f64,
-    pub slopes: fn(&[f64]) -> Vec<f64>,
+    pub slopes: Slopes,
 }
+
+type Slopes = fn(&[f64]) -> Vec<f64>;
 
 pub struct Site<'a> {
     log_like: &'a dyn Fn(&[f64]) -> f64,
-    slopes: Option<fn(&[f64]) -> Vec<f64>>,
+    slopes: Option<Slopes>,
     /// Points of likelihood 0 are rejected, as by a model that says why, and not given the value -inf.
     pub rejects: bool,
     toolbox: Box<dyn Toolbox>,

@@ -26,7 +26,6 @@ const SMALL: usize = 2;
 pub struct Searches {
     settings: Settings,
     seed: u64,
-    cube: Cube,
     rounds: usize,
     places: Vec<Vec<f64>>,
 }
@@ -43,56 +42,55 @@ impl Engine for Cmaes {
             _ => settings.n_starts,
         };
         let places = starts(n, problem.n_dim, &settings.points, settings.start, seed);
-        let cube = Cube::new(problem.n_dim, &problem.periodic);
-        Ok(Fleet::new(Searches { settings, seed, cube, rounds: 0, places }, seed, problem))
+        Ok(Fleet::new(Searches { settings, seed, rounds: 0, places }, seed, problem))
     }
 }
 
 impl Searches {
-    fn order(&self, search: usize, lambda: usize, sigma: f64, generations: u64) -> Order<Brief> {
+    fn order(&self, cube: &Cube, search: usize, lambda: usize, sigma: f64, generations: u64) -> Order<Brief> {
         let s = &self.settings;
         let cost = s.target_log_like.map_or(f64::NEG_INFINITY, |target| -target);
         let tolerances = Tolerances { log_like: s.tol_log_like, u: s.tol_u, cost };
-        let (cube, seed, active) = (self.cube.clone(), self.seed, s.active);
+        let (cube, seed, active) = (cube.clone(), self.seed, s.active);
         let brief = Brief { cube, seed, search: search as u64, lambda, sigma, active, generations, tolerances };
         Order { u: self.places[search].clone(), brief, share: lambda as f64 }
     }
 
-    fn large(&self, search: usize, doublings: usize) -> Order<Brief> {
-        let n_dim = self.cube.n_dim;
+    fn large(&self, cube: &Cube, search: usize, doublings: usize) -> Order<Brief> {
+        let n_dim = cube.n_dim;
         let lambda = self.settings.population(n_dim) << doublings;
-        self.order(search, lambda, self.settings.sigma, self.settings.generations(n_dim, lambda))
+        self.order(cube, search, lambda, self.settings.sigma, self.settings.generations(n_dim, lambda))
     }
 
     /// The `number`-th small search beside the large one of `round` (Hansen 2009, section 2): population and step by chance, calls
     /// half of those of the large one before.
-    fn small(&self, search: usize, round: usize, number: usize, calls: u64) -> Order<Brief> {
+    fn small(&self, cube: &Cube, search: usize, round: usize, number: usize, calls: u64) -> Order<Brief> {
         let mut rng = stream(self.seed, Purpose::Restarts, round as u64, number as u64);
         let (a, b) = (uniform(&mut rng), uniform(&mut rng));
-        let n_dim = self.cube.n_dim;
+        let n_dim = cube.n_dim;
         let lambda = (self.settings.population(n_dim) as f64 * libm::pow(libm::pow(2.0, round as f64 - 1.0), a * a)) as usize;
         let sigma = self.settings.sigma * libm::pow(10.0, -2.0 * b);
         let generations = self.settings.generations(n_dim, lambda).min(calls / (2 * lambda as u64)).max(1);
-        self.order(search, lambda, sigma, generations)
+        self.order(cube, search, lambda, sigma, generations)
     }
 }
 
 impl Plan for Searches {
     type Search = Evolution;
 
-    fn round(&mut self, before: &[Lane<Evolution>]) -> Vec<Order<Brief>> {
+    fn round(&mut self, cube: &Cube, before: &[Lane<Evolution>]) -> Vec<Order<Brief>> {
         let (round, n) = (self.rounds, self.settings.n_starts);
         self.rounds += 1;
         match self.settings.restarts {
-            Restarts::None if round == 0 => (0..n).map(|k| self.large(k, 0)).collect(),
-            Restarts::Ipop if round == 0 => (0..n).map(|k| self.large(k, k)).collect(),
+            Restarts::None if round == 0 => (0..n).map(|k| self.large(cube, k, 0)).collect(),
+            Restarts::Ipop if round == 0 => (0..n).map(|k| self.large(cube, k, k)).collect(),
             Restarts::Bipop if round < n => {
                 let first = before.len();
-                let mut orders = vec![self.large(first, round)];
+                let mut orders = vec![self.large(cube, first, round)];
                 if round > 0 {
                     // The large search of the round before is the first of its lanes.
                     let calls = before[first - if round == 1 { 1 } else { 1 + SMALL }].calls;
-                    orders.extend((1..=SMALL).map(|k| self.small(first + k, round, k, calls)));
+                    orders.extend((1..=SMALL).map(|k| self.small(cube, first + k, round, k, calls)));
                 }
                 orders
             }

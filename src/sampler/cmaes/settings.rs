@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::constants::population;
-use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, Gives, SamplerError};
+use crate::sampler::optimise::{self, Start};
+use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
 
 /// How the searches differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

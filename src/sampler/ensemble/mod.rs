@@ -17,7 +17,7 @@ use self::chain::{Chain, Look};
 use super::standard::{log_prior, to_cube};
 use super::{Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
 use crate::random::{Purpose, fill_normal, stream, uniform};
-use crate::task::{Answer, EvalError, Task, TaskId, Value, Work};
+use crate::task::{Answer, Task, TaskId, Work};
 
 /// Rounds of draws from the prior after which walkers without a likelihood are an error.
 const ROUNDS: u64 = 20;
@@ -280,15 +280,7 @@ impl Sampler for Ensemble {
     }
 
     fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
-        let log_like = match answer.outcome {
-            Ok(Value::LogLike(value)) if value.is_nan() || value == f64::INFINITY => {
-                return Err(SamplerError(format!("a log-likelihood of {value} cannot be sampled")));
-            }
-            Ok(Value::LogLike(value)) => value,
-            Err(EvalError::Reject(_)) => f64::NEG_INFINITY,
-            Err(why) => return Err(SamplerError(why.to_string())),
-            Ok(Value::Bytes(_)) => return Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
-        };
+        let log_like = super::log_like(&answer)?;
         if self.answers.len() == self.awaited.len() {
             return Err(SamplerError("a likelihood came that was not asked for".into()));
         }

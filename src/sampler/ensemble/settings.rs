@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, Gives, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError, needs_parameters, refuse};
 
 /// Settings of the ensemble sampler (Goodman & Weare 2010; ter Braak & Vrugt 2008; method names `ensemble`, `emcee`): walkers that step along the
 /// lines between each other.
@@ -80,40 +80,34 @@ impl EngineSettings for Settings {
     }
 
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse =
-            |key: &str, value: String, need: String| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
         let walkers = self.walkers(n_dim);
-        if n_dim == 0 {
-            return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-        }
+        needs_parameters(n_dim)?;
         if self.n_groups < 2 || self.n_groups > 64 {
-            return refuse("n_groups", self.n_groups.to_string(), "from 2 to 64".into());
+            return refuse("n_groups", self.n_groups, "from 2 to 64");
         }
         if walkers < 2 * n_dim || walkers - walkers / self.n_groups < n_dim + 3 {
-            return refuse("n_walkers", walkers.to_string(), format!("at least {}", (2 * n_dim).max(2 * n_dim + 6)));
+            return refuse("n_walkers", walkers, format!("at least {}", (2 * n_dim).max(2 * n_dim + 6)));
         }
         let shares = [("stretch", self.stretch), ("differential", self.differential), ("snooker", self.snooker)];
         if let Some((key, share)) = shares.iter().find(|(_, share)| !(share.is_finite() && *share >= 0.0)) {
-            return refuse(key, share.to_string(), "0 or more".into());
+            return refuse(key, share, "0 or more");
         }
         if shares.iter().map(|(_, share)| share).sum::<f64>() <= 0.0 {
-            return refuse("stretch", "0".into(), "above 0 where differential and snooker are 0".into());
+            return refuse("stretch", "0", "above 0 where differential and snooker are 0");
         }
         if self.n_tries == 0 || self.n_tries > 10_000 {
-            return refuse("n_tries", self.n_tries.to_string(), "from 1 to 10000".into());
+            return refuse("n_tries", self.n_tries, "from 1 to 10000");
         }
         if !(self.n_times >= 10.0 && self.n_times.is_finite()) {
-            return refuse("n_times", self.n_times.to_string(), "at least 10".into());
+            return refuse("n_times", self.n_times, "at least 10");
         }
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
-            return refuse("n_eff", self.n_eff.to_string(), "0 or more".into());
+            return refuse("n_eff", self.n_eff, "0 or more");
         }
         let least = (walkers * (self.n_tries + 100)) as u64;
         match self.n_like_max {
-            _ if self.n_steps < 200 => refuse("n_steps", self.n_steps.to_string(), "at least 200".into()),
-            Some(most) if most < least => {
-                refuse("n_like_max", most.to_string(), format!("at least {least}: 100 steps of {walkers} walkers"))
-            }
+            _ if self.n_steps < 200 => refuse("n_steps", self.n_steps, "at least 200"),
+            Some(most) if most < least => refuse("n_like_max", most, format!("at least {least}: 100 steps of {walkers} walkers")),
             _ => Ok(()),
         }
     }

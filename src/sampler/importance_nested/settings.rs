@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
 
 /// Settings of importance nested sampling (Lange 2023, MNRAS 525, 3181; method names `importance-nested`, `nautilus`).
 ///
@@ -91,44 +91,40 @@ impl EngineSettings for Settings {
 
     /// Refuses what cannot work, naming the setting and its allowed range.
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse =
-            |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
-        if n_dim == 0 {
-            return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-        }
+        needs_parameters(n_dim)?;
         if !(self.learn > 0.0 && self.learn <= 1.0) {
-            return refuse("learn", self.learn.to_string(), "above 0 and at most 1");
+            return refuse("learn", self.learn, "above 0 and at most 1");
         }
         if self.live() < n_dim + 10 {
             let need = format!("at least {}", ((n_dim + 10) as f64 / (self.live() as f64 / self.n_live as f64).max(0.01)).ceil());
-            return refuse("n_live", self.n_live.to_string(), &need);
+            return refuse("n_live", self.n_live, need);
         }
         if !(self.enlarge_per_dim >= 1.0 && self.enlarge_per_dim.is_finite()) {
-            return refuse("enlarge_per_dim", self.enlarge_per_dim.to_string(), "at least 1");
+            return refuse("enlarge_per_dim", self.enlarge_per_dim, "at least 1");
         }
         if self.points_min(n_dim) < n_dim + 1 {
-            return refuse("n_points_min", self.points_min(n_dim).to_string(), &format!("at least {}", n_dim + 1));
+            return refuse("n_points_min", self.points_min(n_dim), format!("at least {}", n_dim + 1));
         }
         if self.split_threshold.is_nan() || self.split_threshold < 1.0 {
-            return refuse("split_threshold", self.split_threshold.to_string(), "at least 1");
+            return refuse("split_threshold", self.split_threshold, "at least 1");
         }
         if self.n_batch == 0 {
-            return refuse("n_batch", "0".into(), "at least 1");
+            return refuse("n_batch", "0", "at least 1");
         }
         if self.window < self.n_batch {
-            return refuse("window", self.window.to_string(), &format!("at least n_batch = {}", self.n_batch));
+            return refuse("window", self.window, format!("at least n_batch = {}", self.n_batch));
         }
         if !(self.f_live > 0.0 && self.f_live < 1.0) {
-            return refuse("f_live", self.f_live.to_string(), "between 0 and 1");
+            return refuse("f_live", self.f_live, "between 0 and 1");
         }
         if self.max_failed_bounds == 0 {
-            return refuse("max_failed_bounds", "0".into(), "at least 1");
+            return refuse("max_failed_bounds", "0", "at least 1");
         }
         if self.n_update == Some(0) {
-            return refuse("n_update", "0".into(), "at least 1");
+            return refuse("n_update", "0", "at least 1");
         }
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
-            return refuse("n_eff", self.n_eff.to_string(), "0 or more");
+            return refuse("n_eff", self.n_eff, "0 or more");
         }
         Ok(())
     }

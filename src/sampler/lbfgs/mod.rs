@@ -18,7 +18,6 @@ use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 #[derive(Serialize, Deserialize)]
 pub struct Searches {
     settings: Settings,
-    cube: Cube,
     exact: bool,
     places: Vec<Vec<f64>>,
 }
@@ -31,17 +30,16 @@ impl Engine for Lbfgs {
     fn start(settings: Settings, seed: u64, problem: &Problem) -> Result<Lbfgs, SamplerError> {
         settings.check(problem.n_dim)?;
         let places = starts(settings.n_starts, problem.n_dim, &settings.points, settings.start, seed);
-        let cube = Cube::new(problem.n_dim, &problem.periodic);
-        Ok(Fleet::new(Searches { settings, cube, exact: problem.gradient, places }, seed, problem))
+        Ok(Fleet::new(Searches { settings, exact: problem.gradient, places }, seed, problem))
     }
 }
 
 impl Plan for Searches {
     type Search = Descent;
 
-    fn round(&mut self, _: &[Lane<Descent>]) -> Vec<Order<Brief>> {
+    fn round(&mut self, cube: &Cube, _: &[Lane<Descent>]) -> Vec<Order<Brief>> {
         let Settings { memory, tol_log_like: tolerance, n_steps: steps, difference, .. } = self.settings;
-        let brief = Brief { cube: self.cube.clone(), exact: self.exact, difference, memory, tolerance, steps };
+        let brief = Brief { cube: cube.clone(), exact: self.exact, difference, memory, tolerance, steps };
         let places = std::mem::take(&mut self.places);
         places.into_iter().map(|u| Order { u, brief: brief.clone(), share: 1.0 }).collect()
     }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, Gives, SamplerError};
+use crate::sampler::optimise::{self, Start};
+use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
 
 /// Settings of the quasi-Newton method with limited memory and bounds (method names `lbfgs`, `optimizer`): finds the point of the highest
 /// likelihood in the unit cube of the priors, by the model's gradients or by central differences, from many starts side by side.

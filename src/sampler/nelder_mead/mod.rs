@@ -15,7 +15,6 @@ use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 #[derive(Serialize, Deserialize)]
 pub struct Searches {
     settings: Settings,
-    cube: Cube,
     places: Vec<Vec<f64>>,
 }
 
@@ -27,18 +26,17 @@ impl Engine for NelderMead {
     fn start(settings: Settings, seed: u64, problem: &Problem) -> Result<NelderMead, SamplerError> {
         settings.check(problem.n_dim)?;
         let places = starts(settings.n_starts, problem.n_dim, &settings.points, settings.start, seed);
-        let cube = Cube::new(problem.n_dim, &problem.periodic);
-        Ok(Fleet::new(Searches { settings, cube, places }, seed, problem))
+        Ok(Fleet::new(Searches { settings, places }, seed, problem))
     }
 }
 
 impl Plan for Searches {
     type Search = Simplex;
 
-    fn round(&mut self, _: &[Lane<Simplex>]) -> Vec<Order<Brief>> {
-        let calls = self.settings.like_start(self.cube.n_dim);
+    fn round(&mut self, cube: &Cube, _: &[Lane<Simplex>]) -> Vec<Order<Brief>> {
+        let calls = self.settings.like_start(cube.n_dim);
         let (size, tolerance) = (self.settings.size, self.settings.tol_log_like);
-        let brief = || Brief { cube: self.cube.clone(), size, tolerance, calls };
+        let brief = || Brief { cube: cube.clone(), size, tolerance, calls };
         let places = std::mem::take(&mut self.places);
         places.into_iter().map(|u| Order { u, brief: brief(), share: 1.0 }).collect()
     }

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::optimise::{self, Start, refuse};
-use crate::sampler::{EngineSettings, Gives, SamplerError};
+use crate::sampler::optimise::{self, Start};
+use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
 
 /// Settings of the simplex method (Nelder & Mead 1965; method name `nelder-mead`): finds the point of the highest likelihood
 /// in the unit cube of the priors, without gradients, from many starts side by side.
@@ -59,7 +59,7 @@ impl EngineSettings for Settings {
             return refuse("size", self.size, "above 0 and at most 0.5");
         }
         if self.like_start(n_dim) < 10 * (n_dim as u64 + 1) {
-            return refuse("n_like_start", self.like_start(n_dim), &format!("at least {}", 10 * (n_dim + 1)));
+            return refuse("n_like_start", self.like_start(n_dim), format!("at least {}", 10 * (n_dim + 1)));
         }
         Ok(())
     }

@@ -13,8 +13,8 @@ use super::generation::{Draws, Generation, Work};
 use super::health::Health;
 use super::pass::Pass;
 use crate::random::{Purpose, stream, uniform};
-use crate::sampler::{Problem, SamplerError};
-use crate::task::{Answer, EvalError, Task, TaskId, Value, Work as TaskWork};
+use crate::sampler::{self, Problem, SamplerError};
+use crate::task::{Answer, Task, TaskId, Work as TaskWork};
 
 /// Rounds of draws from the prior while less than half of the live points are above the lowest likelihood: where that is zero, and else.
 const ROUNDS_AT_ZERO: u64 = 1000;
@@ -101,7 +101,7 @@ impl Run {
 
     pub fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
         let lane = answer.id.lane as usize;
-        let log_like = self.value(answer)?;
+        let log_like = sampler::log_like(&answer)?.max(ZERO);
         self.n_like += 1;
         match &mut self.work {
             Work::Prior(draws) | Work::Uniform(draws) => {
@@ -118,18 +118,6 @@ impl Run {
             Work::None => return Err(SamplerError("a likelihood came that was not asked for".into())),
         }
         Ok(())
-    }
-
-    fn value(&self, answer: Answer) -> Result<f64, SamplerError> {
-        match answer.outcome {
-            Ok(Value::LogLike(l)) if l.is_nan() || l == f64::INFINITY => {
-                Err(SamplerError(format!("a log-likelihood of {l} cannot be sampled")))
-            }
-            Ok(Value::LogLike(l)) => Ok(l.max(ZERO)),
-            Err(EvalError::Reject(_)) => Ok(ZERO),
-            Err(why) => Err(SamplerError(why.to_string())),
-            Ok(_) => Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
-        }
     }
 
     fn end_prior(&mut self, draws: Draws) {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
 
 /// What encloses the live points, to draw from and to take directions from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -134,44 +134,40 @@ impl EngineSettings for Settings {
     }
 
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse =
-            |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
         let share = |x: f64| x > 0.0 && x <= 1.0;
-        if n_dim == 0 {
-            return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-        }
+        needs_parameters(n_dim)?;
         if self.n_live < least_live(n_dim) {
-            return refuse("n_live", self.n_live.to_string(), &format!("at least {} for {n_dim} free parameters", least_live(n_dim)));
+            return refuse("n_live", self.n_live, format!("at least {} for {n_dim} free parameters", least_live(n_dim)));
         }
         if !(self.block > 0.0 && self.block <= 0.75) {
-            return refuse("block", self.block.to_string(), "above 0 and at most 0.75");
+            return refuse("block", self.block, "above 0 and at most 0.75");
         }
         if self.n_steps == Some(0) {
-            return refuse("n_steps", "0".into(), "at least 1");
+            return refuse("n_steps", "0", "at least 1");
         }
         if self.bound == Bound::None && self.proposal == Proposal::RandomWalk {
-            return refuse("bound", "\"none\"".into(), "a bound that gives a random walk its steps: \"single\", \"multi\" or \"friends\"");
+            return refuse("bound", "\"none\"", "a bound that gives a random walk its steps: \"single\", \"multi\" or \"friends\"");
         }
         if !self.min_efficiency.is_none_or(share) {
-            return refuse("min_efficiency", self.min_efficiency.unwrap_or(f64::NAN).to_string(), "above 0 and at most 1");
+            return refuse("min_efficiency", self.min_efficiency.unwrap_or(f64::NAN), "above 0 and at most 1");
         }
         if self.n_bootstrap == 0 {
-            return refuse("n_bootstrap", "0".into(), "at least 1");
+            return refuse("n_bootstrap", "0", "at least 1");
         }
         if !(self.f_live > 0.0 && self.f_live < 1.0) {
-            return refuse("f_live", self.f_live.to_string(), "between 0 and 1");
+            return refuse("f_live", self.f_live, "between 0 and 1");
         }
         if self.n_runs == 0 {
-            return refuse("n_runs", "0".into(), "at least 1");
+            return refuse("n_runs", "0", "at least 1");
         }
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
-            return refuse("n_eff", self.n_eff.to_string(), "0 or more");
+            return refuse("n_eff", self.n_eff, "0 or more");
         }
         if let Some(error) = self.log_z_err.filter(|e| e.is_nan() || *e <= 0.0) {
-            return refuse("log_z_err", error.to_string(), "above 0");
+            return refuse("log_z_err", error, "above 0");
         }
         if !(0.0..=1.0).contains(&self.posterior_share) {
-            return refuse("posterior_share", self.posterior_share.to_string(), "between 0 and 1");
+            return refuse("posterior_share", self.posterior_share, "between 0 and 1");
         }
         Ok(())
     }

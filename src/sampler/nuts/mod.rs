@@ -20,8 +20,8 @@ pub use settings::{Adaptation, Gradient, Settings, Shape};
 use self::chain::Chain;
 use self::coordinates::Coordinates;
 use self::evaluation::Slope;
-use crate::sampler::{Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
-use crate::task::{Answer, EvalError, Value};
+use crate::sampler::{self, Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
+use crate::task::Answer;
 use serde::{Deserialize, Serialize};
 
 /// The engine: its chains, and the block of draws that they are in.
@@ -35,7 +35,6 @@ pub struct Nuts {
     /// At the end of the last block.
     n_eff: f64,
     done: Option<String>,
-    rejected: u64,
 }
 
 impl Engine for Nuts {
@@ -53,7 +52,7 @@ impl Engine for Nuts {
         let chain = |lane| Chain::new(&settings, seed, lane as u32, &coordinates, slope);
         let chains = (0..settings.chains).map(chain).collect();
         let goal = settings.block.min(settings.max_draws);
-        let mut nuts = Nuts { n_dim: problem.n_dim, chains, goal, n_eff: 0.0, done: None, rejected: 0, settings };
+        let mut nuts = Nuts { n_dim: problem.n_dim, chains, goal, n_eff: 0.0, done: None, settings };
         nuts.aim();
         Ok(nuts)
     }
@@ -82,18 +81,7 @@ impl Sampler for Nuts {
         let Some(chain) = self.chains.get_mut(answer.id.lane as usize) else {
             return Err(SamplerError(format!("an answer came of lane {}, which there is not", answer.id.lane)));
         };
-        match answer.outcome {
-            Ok(Value::LogLike(value)) if value.is_nan() || value == f64::INFINITY => {
-                Err(SamplerError(format!("a log-likelihood of {value} cannot be sampled")))
-            }
-            Ok(Value::LogLike(value)) => chain.tell(value, || answer.gradient(self.n_dim)),
-            Err(EvalError::Reject(_)) => {
-                self.rejected += 1;
-                chain.tell(f64::NEG_INFINITY, || vec![f64::NAN; self.n_dim])
-            }
-            Err(why) => Err(SamplerError(why.to_string())),
-            Ok(Value::Bytes(_)) => Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
-        }
+        chain.tell(sampler::log_like(&answer)?, || answer.gradient(self.n_dim))
     }
 
     fn progress(&self) -> Progress {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, Gives, SamplerError};
+use crate::sampler::{EngineSettings, Gives, SamplerError, needs_parameters, refuse};
 
 /// Where gradients come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,33 +133,29 @@ impl EngineSettings for Settings {
 
     /// Refuses what cannot work, naming the setting and its allowed range.
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        let refuse =
-            |key: &str, value: String, need: &str| Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")));
-        if n_dim == 0 {
-            return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-        }
+        needs_parameters(n_dim)?;
         let counts = [("chains", self.chains), ("max_draws", self.max_draws), ("starts", self.starts)];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return refuse(key, "0".into(), "at least 1");
+            return refuse(key, "0", "at least 1");
         }
         if self.groups > 0 && (self.groups < 2 || !self.chains.is_multiple_of(self.groups)) {
-            return refuse("groups", self.groups.to_string(), &format!("0, or 2 or more such that chains = {} is a multiple", self.chains));
+            return refuse("groups", self.groups, format!("0, or 2 or more such that chains = {} is a multiple", self.chains));
         }
         if self.block < 4 {
-            return refuse("block", self.block.to_string(), "at least 4");
+            return refuse("block", self.block, "at least 4");
         }
         if !(self.target_accept > 0.0 && self.target_accept < 1.0) {
-            return refuse("target_accept", self.target_accept.to_string(), "between 0 and 1 (0.8 is usual)");
+            return refuse("target_accept", self.target_accept, "between 0 and 1 (0.8 is usual)");
         }
         if !(1..=20).contains(&self.max_depth) {
-            return refuse("max_depth", self.max_depth.to_string(), "from 1 to 20");
+            return refuse("max_depth", self.max_depth, "from 1 to 20");
         }
         let positive = [("difference_step", self.difference_step), ("max_energy_error", self.max_energy_error)];
         if let Some((key, value)) = positive.iter().find(|(_, value)| !(*value > 0.0 && value.is_finite())) {
-            return refuse(key, value.to_string(), "above 0");
+            return refuse(key, value, "above 0");
         }
         if self.n_eff.is_nan() || self.n_eff < 0.0 {
-            return refuse("n_eff", self.n_eff.to_string(), "0 or more");
+            return refuse("n_eff", self.n_eff, "0 or more");
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use super::metric::{Metric, dot};
 use super::state::{Shared, State};
 use crate::random::{fill_normal, uniform};
+use crate::stats::log_add;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -185,11 +186,6 @@ fn crosses_back((earlier, next): (&Tree, &State), (before, later): (&State, &Tre
 
 fn turns(first: &State, last: &State, momenta: &[f64]) -> bool {
     !(dot(first.velocity(), momenta) > 0.0 && dot(last.velocity(), momenta) > 0.0)
-}
-
-fn log_add(a: f64, b: f64) -> f64 {
-    let (high, low) = if a > b { (a, b) } else { (b, a) };
-    high + libm::log1p(libm::exp(low - high))
 }
 
 /// The same place with a fresh momentum.

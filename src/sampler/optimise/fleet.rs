@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::curvature::{Curvature, most_calls};
 use super::{Cube, Lane, Order, Reply, Search};
-use crate::sampler::{Ask, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
-use crate::task::{Answer, EvalError, Task, TaskId, Value, Work};
+use crate::sampler::{self, Ask, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
+use crate::task::{Answer, Task, TaskId, Work};
 
 /// Which searches there are.
 pub trait Plan: Serialize + DeserializeOwned {
     type Search: Search;
 
-    /// Those that begin when all `before` have ended; none when that was all. Depends on nothing else.
-    fn round(&mut self, before: &[Lane<Self::Search>]) -> Vec<Order<<Self::Search as Search>::Brief>>;
+    /// Those that begin in `cube` when all `before` have ended; none when that was all. Depends on nothing else.
+    fn round(&mut self, cube: &Cube, before: &[Lane<Self::Search>]) -> Vec<Order<<Self::Search as Search>::Brief>>;
     fn n_like_max(&self) -> Option<u64>;
     /// Takes over the limit of calls of `spec`; false where that is no different or the engine is another.
     fn raise(&mut self, spec: &EngineSpec) -> bool;
@@ -102,7 +102,7 @@ impl<P: Plan> Fleet<P> {
             return false;
         }
         let first = self.lanes.len();
-        let orders = self.plan.round(&self.lanes);
+        let orders = self.plan.round(&self.cube, &self.lanes);
         let seed = self.seed;
         self.lanes.extend(orders.into_iter().enumerate().map(|(at, order)| Lane::new((first + at) as u32, seed, order)));
         self.allot(first);
@@ -151,15 +151,7 @@ impl<P: Plan> Fleet<P> {
     }
 
     fn reply(&self, answer: &Answer) -> Result<Reply, SamplerError> {
-        let cost = match &answer.outcome {
-            Ok(Value::LogLike(log_like)) if log_like.is_nan() || *log_like == f64::INFINITY => {
-                return Err(SamplerError(format!("a log-likelihood of {log_like} cannot be ranked")));
-            }
-            Ok(Value::LogLike(log_like)) => -log_like,
-            Err(EvalError::Reject(_)) => f64::INFINITY,
-            Err(why) => return Err(SamplerError(why.to_string())),
-            Ok(Value::Bytes(_)) => return Err(SamplerError("an answer has the wrong kind: all ranks must run the same build".into())),
-        };
+        let cost = -sampler::log_like(answer)?;
         let slope = if self.gradient { answer.gradient(self.cube.n_dim).iter().map(|s| -s).collect() } else { vec![] };
         Ok(Reply { cost, slope })
     }

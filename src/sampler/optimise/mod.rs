@@ -17,7 +17,7 @@ pub use start::{Start, starts};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sampler::SamplerError;
+use crate::sampler::{SamplerError, needs_parameters, refuse};
 
 /// What came of a point. Searches minimise the cost, -log L.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,35 +58,28 @@ pub trait Search: Clone + Serialize + DeserializeOwned {
     fn take(&mut self, batch: &[Vec<f64>], replies: &[Reply]);
 }
 
-/// Refusal of a setting, by name.
-pub fn refuse<T>(key: &str, value: impl std::fmt::Display, need: &str) -> Result<T, SamplerError> {
-    Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}")))
-}
-
 /// Checks what all optimisers can be told. `searches`: how many begin.
 ///
 /// # Errors
 /// The setting that cannot work, by name.
 pub fn check(n_dim: usize, searches: usize, points: &[Vec<f64>], tolerance: f64, n_like_max: Option<u64>) -> Result<(), SamplerError> {
-    if n_dim == 0 {
-        return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-    }
+    needs_parameters(n_dim)?;
     if searches == 0 || searches > 1 << 20 {
         return refuse("n_starts", searches, "from 1 to a million");
     }
     if points.len() > searches {
-        return refuse("points", format!("{} points", points.len()), &format!("no more than the {searches} starts"));
+        return refuse("points", format!("{} points", points.len()), format!("no more than the {searches} starts"));
     }
     if let Some(bad) = points.iter().find(|p| p.len() != n_dim || !p.iter().all(|u| (0.0..=1.0).contains(u))) {
         let need = format!("points of {n_dim} prior quantiles, one for each free parameter, from 0 to 1");
-        return refuse("points", format!("[{bad:?}]"), &need);
+        return refuse("points", format!("[{bad:?}]"), need);
     }
     if !(tolerance > 0.0 && tolerance.is_finite()) {
         return refuse("tol_log_like", tolerance, "above 0");
     }
     let least = curvature::most_calls(n_dim) + 100 * searches as u64;
     match n_like_max {
-        Some(most) if most < least => refuse("n_like_max", most, &format!("at least {least} (100 a start, and the covariance)")),
+        Some(most) if most < least => refuse("n_like_max", most, format!("at least {least} (100 a start, and the covariance)")),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! Dau & Chopin 2022, JRSS B 84, 114). A stage s of n_s effective draws from L^beta_s / Z_s (times the prior) gives, in the mixture of
 //! all stages, each state the weight L^beta / sum_s n_s L^beta_s / Z_s (balance heuristic: Veach & Guibas 1995); Z is the sum of them.
 
+use crate::stats::{log_add, log_sum};
 use serde::{Deserialize, Serialize};
 
 /// States of one stage are neighbours in the archive.
@@ -47,18 +48,6 @@ pub struct Archive {
     #[serde(with = "crate::bulk::reals")]
     pub log_mix: Vec<f64>,
     pub stages: Vec<Stage>,
-}
-
-/// ln(e^a + e^b).
-pub fn log_add(a: f64, b: f64) -> f64 {
-    let (low, high) = if a < b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + libm::log1p(libm::exp(low - high)) }
-}
-
-/// ln of the sum of e^x.
-pub fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
-    let top = x.clone().fold(f64::NEG_INFINITY, f64::max);
-    if top == f64::NEG_INFINITY { top } else { top + libm::log(x.map(|x| libm::exp(x - top)).sum::<f64>()) }
 }
 
 impl Archive {

@@ -1,10 +1,11 @@
 //! log Z three ways, each with an error that counts the correlation of the states: from the tempered states, from fresh draws of
 //! the fitted law, and from both ends of the bridge between the two.
 
-use super::archive::{Archive, Stage, log_add, log_sum};
+use super::archive::{Archive, Stage};
 use super::geometry::Geometry;
 use super::run::{Draw, Measured};
 use crate::random::{Purpose, stream, uniform};
+use crate::stats::{log_add, log_sum};
 
 /// Replicates of the bootstrap: the error is known to a tenth.
 const REPLICATES: u64 = 64;

@@ -6,12 +6,12 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::archive::log_add;
 use super::flow::Flow;
 use super::student::Student;
 use crate::bound::periodic::Shift;
 use crate::random::uniform;
 use crate::sampler::standard::{EDGE, from_cube, log_prior, to_cube};
+use crate::stats::log_add;
 
 /// Share of the draws for log Z with wide tails, which keeps their weights bounded (Hesterberg 1995, Technometrics 37, 185).
 const DEFENSIVE: f64 = 0.1;

@@ -1,10 +1,10 @@
 //! What the run says at the end: weighted states, evidence, checks, and warnings in plain words.
 
-use super::archive::log_sum;
 use super::evidence::{Estimate, bridge, importance, smc};
 use super::run::{Phase, Run};
 use super::settings::{EvidenceBy, Precondition};
 use crate::sampler::{Posterior, Progress, SamplerError};
+use crate::stats::log_sum;
 
 impl Run {
     pub fn progress(&self) -> Progress {

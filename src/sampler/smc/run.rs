@@ -10,7 +10,7 @@ use super::student::Student;
 use super::walker::{Walk, Walker, draws_a_step};
 use crate::bound::periodic::Shift;
 use crate::random::{Purpose, stream, uniform};
-use crate::sampler::{Problem, SamplerError};
+use crate::sampler::{self, Problem, SamplerError};
 use crate::task::{Answer, Task, TaskId, Value, Work};
 
 /// Times the prior draws are repeated where too few have a likelihood above zero.
@@ -144,15 +144,16 @@ impl Run {
 
     pub fn tell(&mut self, answer: Answer) -> Result<Vec<Task>, SamplerError> {
         self.open = self.open.checked_sub(1).ok_or_else(|| SamplerError("an answer came that nothing had asked for".into()))?;
-        match (self.phase, answer.outcome) {
-            (Phase::Training, Ok(Value::Bytes(bytes))) => {
+        if self.phase != Phase::Training {
+            return Ok(self.value(answer.id, sampler::log_like(&answer)?));
+        }
+        match answer.outcome {
+            Ok(Value::Bytes(bytes)) => {
                 let flow: Flow = flow::decode(&bytes)?;
                 Ok(self.set_out(Some(flow)))
             }
-            (Phase::Training, Err(error)) => Err(SamplerError(format!("training a flow failed: {error}"))),
-            (_, Ok(Value::LogLike(log_like))) => Ok(self.value(answer.id, log_like)),
-            (_, Err(_)) => Ok(self.value(answer.id, f64::NEG_INFINITY)),
-            _ => Err(SamplerError("an answer came that is not of the kind asked for".into())),
+            Ok(_) => Err(SamplerError("an answer came that is not of the kind asked for".into())),
+            Err(error) => Err(SamplerError(format!("training a flow failed: {error}"))),
         }
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError};
+use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
 
 /// How walkers move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -110,11 +110,9 @@ impl EngineSettings for Settings {
 
     /// Refuses what cannot work, naming the setting and its allowed range.
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
-        if n_dim == 0 {
-            return Err(SamplerError("no parameter is free: give at least one a prior in [parameters]".into()));
-        }
+        needs_parameters(n_dim)?;
         match self.sizes(n_dim).into_iter().chain(self.steps()).find(|rule| !rule.0) {
-            Some((_, key, value, need)) => Err(SamplerError(format!("[sampler] {key} = {value} cannot work: it must be {need}"))),
+            Some((_, key, value, need)) => refuse(key, value, need),
             None => Ok(()),
         }
     }
