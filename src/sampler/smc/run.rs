@@ -226,14 +226,8 @@ impl Run {
             return self.set_out(flow);
         }
         let z: Vec<f64> = u.chunks_exact(d).flat_map(|u| self.walk.geometry.standard(u)).collect();
-        let lesson = flow::Lesson {
-            seed: self.seed,
-            training: self.trainings,
-            d,
-            z,
-            spline: self.settings.precondition == Precondition::Spline,
-            warm: self.walk.geometry.flow.clone(),
-        };
+        let lesson =
+            flow::Lesson { seed: self.seed, training: self.trainings, d, z, spline: self.settings.precondition == Precondition::Spline };
         self.trainings += 1;
         self.phase = Phase::Training;
         vec![self.task(self.settings.n_active, flow::work(&lesson))]

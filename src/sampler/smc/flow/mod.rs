@@ -39,8 +39,6 @@ pub struct Lesson {
     /// Equally weighted points, n x d; copies of a point, and points of one chain, are neighbours.
     pub z: Vec<f64>,
     pub spline: bool,
-    /// The flow before, to start from.
-    pub warm: Option<Flow>,
 }
 
 impl Flow {

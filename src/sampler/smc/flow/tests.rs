@@ -13,7 +13,7 @@ fn lesson(spline: bool, two: bool) -> Lesson {
         let hump = if k % 16 < 8 { 1.5 } else { -1.5 };
         z.extend(if two { [hump + 0.3 * n[0], 0.5 * n[1]] } else { [n[0], n[0] * n[0] + 0.1 * n[1]] });
     }
-    Lesson { seed: 1, training: 0, d: 2, z, spline, warm: None }
+    Lesson { seed: 1, training: 0, d: 2, z, spline }
 }
 
 /// Mean of ln q over points.
