@@ -1,102 +1,121 @@
-//! Statistics of the evidence over seeds: `evidence PROBLEM [--seeds N] [--first S] [--set key=value]... [--json FILE]`.
+//! Any engine over many seeds: `evidence PROBLEM [--method M] [--seeds N] [--first S] [--set key=value]... [--json FILE]`.
 //!
-//! One line a run: calls, log Z, its error, z = (log Z - true) / error, effective sample size, CPU of the sampler;
-//! then mean and standard deviation of z. Everything runs on one thread without the driver.
+//! One line a run: calls, log Z, its error, z = (log Z - true) / error, effective sample size, CPU. Then mean and standard deviation of
+//! z, and of the posterior means: their spread over the seeds in units of sd / sqrt(n_eff), root mean square over parameters (1 is honest).
+//! Everything runs on one thread without the driver; engines that use gradients get exact ones where the problem has them.
 
 use std::io::Write;
 
 use fitjob::model::problem::Problem;
-use fitjob::sampler::importance_nested::{ImportanceNested, Settings};
-use fitjob::sampler::{Ask, Posterior, Sampler, toolbox};
+use fitjob::sampler::{self, Ask, EngineSpec, Posterior, SamplerError, build, canonical, toolbox};
 use fitjob::task::{Answer, Shared, Task, Toolbox, Value, Work};
+
+/// What is kept of a run.
+struct Row {
+    log_z_off: f64,
+    z: f64,
+    log_z_err: f64,
+    n_eff: f64,
+    calls: f64,
+    cpu_s: f64,
+    /// Of each parameter, in units of its range.
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+}
 
 fn main() {
     let mut args = std::env::args().skip(1);
-    let name = args.next().unwrap_or_else(|| usage());
-    let problem = Problem::named(&name).unwrap_or_else(|| usage());
-    let (mut seeds, mut first, mut json, mut table) = (1, 0, None, toml::Table::new());
+    let name = args.next().unwrap_or_else(|| usage("a problem is missing"));
+    let problem = Problem::named(&name).unwrap_or_else(|| usage("there is no such problem"));
+    let (mut method, mut seeds, mut first, mut json, mut set) = ("importance-nested".to_string(), 1, 0, None, toml::Table::new());
     while let Some(flag) = args.next() {
-        let value = args.next().unwrap_or_else(|| usage());
+        let value = args.next().unwrap_or_else(|| usage("a value is missing"));
         match flag.as_str() {
-            "--seeds" => seeds = value.parse().unwrap_or_else(|_| usage()),
-            "--first" => first = value.parse().unwrap_or_else(|_| usage()),
+            "--method" => method = value,
+            "--seeds" => seeds = value.parse().unwrap_or_else(|_| usage("--seeds wants a number")),
+            "--first" => first = value.parse().unwrap_or_else(|_| usage("--first wants a number")),
             "--json" => json = Some(value),
-            "--set" => table.extend(value.parse::<toml::Table>().unwrap_or_else(|_| usage())),
-            _ => usage(),
+            "--set" => set.extend(value.parse::<toml::Table>().unwrap_or_else(|e| usage(&e.to_string()))),
+            _ => usage("there is no such option"),
         }
     }
-    let settings: Settings = table.try_into().unwrap_or_else(|e| {
-        eprintln!("{e}");
-        std::process::exit(2)
-    });
-    println!(
-        "{:>4} {:>7} {:>10} {:>8} {:>6} {:>7} {:>7} {:>6} bounds rounds halves occupation",
-        "seed", "calls", "log Z", "err", "z", "n_eff", "CPU s", "ms/c"
-    );
+    let settings = set.to_string().trim_end().replace('\n', ", ");
+    let spec = spec(&method, set);
+    println!("{:>4} {:>8} {:>10} {:>8} {:>6} {:>7} {:>7} {:>8}", "seed", "calls", "log Z", "err", "z", "n_eff", "CPU s", "us/call");
     let mut rows = Vec::new();
     for seed in first..first + seeds {
         let start = cpu_seconds();
-        let posterior = fit(problem, &settings, seed);
-        let cpu = cpu_seconds() - start;
-        let z = (posterior.log_z - problem.log_z_true()) / posterior.log_z_err;
-        let look = |key: &str| posterior.diagnostics.iter().find(|d| d.0 == key).map_or(f64::NAN, |d| d.1);
+        let posterior = match fit(problem, &spec, seed) {
+            Ok(posterior) => posterior,
+            Err(why) => {
+                println!("{seed:>4} failed: {why}");
+                continue;
+            }
+        };
+        let row = Row::of(&posterior, problem.log_z_true(), cpu_seconds() - start);
         println!(
-            "{seed:>4} {:>7} {:>10.4} {:>8.4} {z:>6.2} {:>7.0} {cpu:>7.2} {:>6.3} {:>4} {:>4} {:>6.2} {:.3} x{:+.4}",
-            posterior.n_like,
+            "{seed:>4} {:>8} {:>10.4} {:>8.4} {:>6.2} {:>7.0} {:>7.2} {:>8.2}",
+            row.calls,
             posterior.log_z,
-            posterior.log_z_err,
-            posterior.n_eff,
-            1e3 * cpu / posterior.n_like as f64,
-            look("bounds"),
-            look("rounds"),
-            look("split_half_z"),
-            look("occupation"),
-            look("log_z_explored") - problem.log_z_true()
+            row.log_z_err,
+            row.z,
+            row.n_eff,
+            row.cpu_s,
+            1e6 * row.cpu_s / row.calls
         );
         posterior.warnings.iter().for_each(|w| println!("     {w}"));
         if let Some(path) = &json {
-            let line = serde_json::json!({"problem": name, "seed": seed, "calls": posterior.n_like, "log_z": posterior.log_z,
-                "log_z_err": posterior.log_z_err, "z": z, "n_eff": posterior.n_eff, "cpu_s": cpu, "bounds": look("bounds")});
+            let line = serde_json::json!({"problem": name, "method": method, "settings": settings, "seed": seed, "calls": posterior.n_like, "log_z": posterior.log_z,
+                "log_z_err": row.log_z_err, "z": row.z, "n_eff": row.n_eff, "cpu_s": row.cpu_s, "mean": row.mean, "sd": row.sd,
+                "warnings": posterior.warnings.len()});
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
             file.and_then(|mut f| writeln!(f, "{line}")).expect("the file of figures can be written");
         }
-        rows.push((z, posterior.n_like as f64, cpu, posterior.log_z_err, posterior.log_z - problem.log_z_true(), posterior.n_eff));
+        rows.push(row);
     }
-    let n = rows.len() as f64;
-    type Row = (f64, f64, f64, f64, f64, f64);
-    let mean = |f: &dyn Fn(&Row) -> f64| rows.iter().map(f).sum::<f64>() / n;
-    let z = mean(&|r| r.0);
-    let sd = (rows.iter().map(|r| (r.0 - z).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let over = |value: &dyn Fn(&Row) -> f64| mean_and_sd(&rows, value);
+    let (z, z_sd) = over(&|r| r.z);
     println!(
-        "{name}: {n} seeds, z mean {z:+.2} sd {sd:.2}; calls {:.0}, error {:.4}, bias {:+.4}, n_eff {:.0}, CPU {:.2} s, {:.3} ms a call",
-        mean(&|r| r.1),
-        mean(&|r| r.3),
-        mean(&|r| r.4),
-        mean(&|r| r.5),
-        mean(&|r| r.2),
-        1e3 * mean(&|r| r.2 / r.1)
+        "{name} by {method}: {} seeds, z mean {z:+.2} sd {z_sd:.2}; calls {:.0}, error {:.4}, bias {:+.4}, n_eff {:.0}, means {:.2}, CPU {:.2} s, {:.2} us a call",
+        rows.len(),
+        over(&|r| r.calls).0,
+        over(&|r| r.log_z_err).0,
+        over(&|r| r.log_z_off).0,
+        over(&|r| r.n_eff).0,
+        spread_of_means(&rows),
+        over(&|r| r.cpu_s).0,
+        1e6 * over(&|r| r.cpu_s).0 / over(&|r| r.calls).0
     );
 }
 
-fn usage() -> ! {
-    eprintln!("evidence PROBLEM [--seeds N] [--first S] [--set key=value]... [--json FILE]");
+fn usage(why: &str) -> ! {
+    eprintln!("{why}\nevidence PROBLEM [--method M] [--seeds N] [--first S] [--set key=value]... [--json FILE]");
     std::process::exit(2)
 }
 
+/// The settings of a job with that method (its aliases have their own) and these changes.
+fn spec(method: &str, set: toml::Table) -> EngineSpec {
+    let own = canonical(method).unwrap_or_else(|| usage("there is no such method"));
+    let mut table = EngineSpec::called(method).and_then(|spec| spec.table().ok()).unwrap_or_default();
+    table.extend(set);
+    EngineSpec::read(own, toml::Value::Table(table)).unwrap_or_else(|e| usage(&e.to_string()))
+}
+
 /// A whole run on this thread.
-fn fit(problem: &Problem, settings: &Settings, seed: u64) -> Posterior {
-    let mut sampler = ImportanceNested::new(settings.clone(), seed, problem.dim, &[]).unwrap_or_else(|e| panic!("{e}"));
+fn fit(problem: &Problem, spec: &EngineSpec, seed: u64) -> Result<Posterior, SamplerError> {
+    let middle = vec![0.5 * (problem.low + problem.high); problem.dim];
+    let gradient = spec.wants_gradient() && problem.gradient(&middle).is_some();
+    let mut sampler = build(spec, seed, &sampler::Problem { n_dim: problem.dim, periodic: vec![], gradient })?;
     let mut toolbox = toolbox();
     let mut shared: Vec<Shared> = Vec::new();
     loop {
         match sampler.ask(usize::MAX) {
-            Ask::Done(_) => return sampler.posterior().unwrap_or_else(|e| panic!("{e}")),
+            Ask::Done(_) => return sampler.posterior(),
             Ask::Wait => panic!("the sampler waits although nothing is outstanding"),
             Ask::Work { publish, tasks, retire } => {
                 shared.extend(publish);
                 for task in tasks {
-                    let answer = answer(problem, toolbox.as_mut(), &shared, task);
-                    sampler.tell(answer).unwrap_or_else(|e| panic!("{e}"));
+                    sampler.tell(answer(problem, gradient, toolbox.as_mut(), &shared, task))?;
                 }
                 shared.retain(|s| !retire.contains(&s.key));
             }
@@ -104,10 +123,15 @@ fn fit(problem: &Problem, settings: &Settings, seed: u64) -> Posterior {
     }
 }
 
-fn answer(problem: &Problem, toolbox: &mut dyn Toolbox, shared: &[Shared], task: Task) -> Answer {
+fn answer(problem: &Problem, gradient: bool, toolbox: &mut dyn Toolbox, shared: &[Shared], task: Task) -> Answer {
+    let mut derived = Vec::new();
+    let range = problem.high - problem.low;
     let outcome = match &task.work {
         Work::LogLike(u) => {
-            let x: Vec<f64> = u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect();
+            let x: Vec<f64> = u.iter().map(|u| problem.low + range * u).collect();
+            if gradient {
+                derived = problem.gradient(&x).expect("it has one").iter().map(|slope| slope * range).collect();
+            }
             Ok(Value::LogLike(problem.log_like(&x)))
         }
         Work::Compute { kind, needs, input } => {
@@ -115,7 +139,33 @@ fn answer(problem: &Problem, toolbox: &mut dyn Toolbox, shared: &[Shared], task:
             toolbox.compute(*kind, &needed, input).map(Value::Bytes)
         }
     };
-    Answer { id: task.id, outcome, derived: Vec::new(), seconds: 0.0 }
+    Answer { id: task.id, outcome, derived, seconds: 0.0 }
+}
+
+impl Row {
+    fn of(posterior: &Posterior, log_z_true: f64, cpu_s: f64) -> Row {
+        let off = posterior.log_z - log_z_true;
+        let weighted = |value: &dyn Fn(&[f64]) -> f64| -> f64 {
+            posterior.u.chunks(posterior.n_dim).zip(&posterior.log_weight).map(|(u, w)| w.exp() * value(u)).sum()
+        };
+        let mean: Vec<f64> = (0..posterior.n_dim).map(|i| weighted(&|u| u[i])).collect();
+        let sd = (0..posterior.n_dim).map(|i| weighted(&|u| (u[i] - mean[i]).powi(2)).sqrt()).collect();
+        let (log_z_err, n_eff) = (posterior.log_z_err, posterior.n_eff);
+        Row { log_z_off: off, z: off / log_z_err, log_z_err, n_eff, calls: posterior.n_like as f64, cpu_s, mean, sd }
+    }
+}
+
+fn mean_and_sd(rows: &[Row], value: &dyn Fn(&Row) -> f64) -> (f64, f64) {
+    let n = rows.len() as f64;
+    let mean = rows.iter().map(value).sum::<f64>() / n;
+    (mean, (rows.iter().map(|r| (value(r) - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+}
+
+fn spread_of_means(rows: &[Row]) -> f64 {
+    let n_dim = rows.first().map_or(0, |row| row.mean.len());
+    let expected = |row: &Row, i: usize| row.sd[i] / row.n_eff.sqrt();
+    let squares = (0..n_dim).map(|i| (mean_and_sd(rows, &|r| r.mean[i]).1 / mean_and_sd(rows, &|r| expected(r, i)).0).powi(2));
+    (squares.sum::<f64>() / n_dim as f64).sqrt()
 }
 
 /// User CPU time of this process.

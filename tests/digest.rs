@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::engines::{ENGINES, Engine};
 use common::{fitjob, fitjob_on, succeed, summary, write};
 use std::path::Path;
 use std::process::Command;
@@ -93,45 +94,16 @@ fn ranks_do_not_change_a_bit() {
 }
 
 #[test]
-fn nested_sampling_gives_the_same_bits_on_threads_and_ranks() {
+fn every_engine_gives_the_same_bits_on_threads_and_ranks() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, settings) in [("draws", "n_live = 100\nn_eff = 1000"), ("walks", "n_live = 60\nmin_efficiency = 1")] {
-        let from = JOB.find("method").expect("the job names its method");
-        let job = format!("{}method = \"nested\"\n{settings}\n", &JOB[..from]);
+    for Engine { name, settings } in ENGINES {
+        let job = format!("seed = 5\n[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[sampler]\n{settings}\n");
         let one = digest(fitjob(), folder.path(), name, &job, &["--ncores", "1"]);
-        assert_eq!(digest(fitjob(), folder.path(), &format!("{name}-four"), &job, &["--ncores", "4"]), one, "{name}: threads");
+        assert_eq!(digest(fitjob(), folder.path(), &format!("{name}-three"), &job, &["--ncores", "3"]), one, "{name}: threads");
         #[cfg(feature = "mpi")]
-        for ranks in [2, 5] {
-            let out = format!("{name}-ranks{ranks}");
-            assert_eq!(digest(fitjob_on(ranks), folder.path(), &out, &job, &["--ncores", "1"]), one, "{name}: {ranks} ranks");
+        for (ranks, cores) in [(2, "2"), (5, "1")] {
+            let out = format!("{name}-{ranks}x{cores}");
+            assert_eq!(digest(fitjob_on(ranks), folder.path(), &out, &job, &["--ncores", cores]), one, "{out}");
         }
-    }
-}
-
-/// Walkers, and a flow that is trained on some rank.
-const WALKERS: &str = r#"
-seed = 5
-[model]
-kind = "problem"
-name = "rosen2"
-[sampler]
-method = "smc"
-precondition = "maf"
-n_active = 64
-n_prior = 256
-n_ladder = 128
-n_eff = 300
-n_evidence = 300
-"#;
-
-#[test]
-fn walkers_and_flows_give_the_same_bits_on_threads_and_ranks() {
-    let folder = tempfile::tempdir().unwrap();
-    let one = digest(fitjob(), folder.path(), "one", WALKERS, &["--ncores", "1"]);
-    assert_eq!(digest(fitjob(), folder.path(), "three", WALKERS, &["--ncores", "3"]), one);
-    #[cfg(feature = "mpi")]
-    for (ranks, cores) in [(2, "1"), (5, "1"), (2, "2")] {
-        let name = format!("ranks{ranks}x{cores}");
-        assert_eq!(digest(fitjob_on(ranks), folder.path(), &name, WALKERS, &["--ncores", cores]), one, "{name}");
     }
 }

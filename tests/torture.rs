@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::engines::{ENGINES, Engine};
 use common::lives::{Life, Seats, newest_state, signal};
 use common::{fitjob, succeed, summary, text, write};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A job whose lives take about a second: its model, its delay, its settings.
+#[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
     model: &'static str,
@@ -31,7 +33,8 @@ a = { prior = "uniform", min = -5, max = 5 }
 b = { prior = "uniform", min = -5, max = 5 }
 "#;
 
-const CASES: &[Case] = &[
+/// Of importance nested sampling: what lives and dies is the same for all engines, and so are the models.
+const MODELS: &[Case] = &[
     Case { name: "gauss3tut", model: "problem", delay: "ms = 1", settings: "n_live = 200\nn_eff = 600\nlearn = 1" },
     Case { name: "rosen2", model: "problem", delay: "ms = 1", settings: "n_live = 200\nn_eff = 400\nlearn = 1\nn_batch = 32" },
     Case { name: "line", model: LINE, delay: "ms = 1", settings: "n_live = 200\nn_eff = 400\nlearn = 1" },
@@ -49,6 +52,14 @@ const CASES: &[Case] = &[
         settings: "n_live = 100\nn_eff = 200\nlearn = 1",
     },
 ];
+
+/// Models and engines by turns.
+fn cases() -> Vec<Case> {
+    let of_engine = |engine: &Engine| Case { name: "gauss3tut", model: "problem", delay: "ms = 0.5", settings: engine.settings };
+    let engines: Vec<Case> = ENGINES.iter().map(of_engine).collect();
+    let most = MODELS.len().max(engines.len());
+    (0..most).flat_map(|i| [MODELS.get(i).copied(), engines.get(i).copied()]).flatten().collect()
+}
 
 /// More calls than this are never handed out at once: four windows, while sampling.
 const IN_FLIGHT: u64 = 4 * 256;
@@ -285,17 +296,17 @@ fn holds_the_lock(run: &Path, pid: i32) -> bool {
 fn torture(kills: usize) {
     let number = |name: &str, default: usize| std::env::var(name).ok().map_or(default, |text| text.parse().unwrap());
     let (kills, first) = (number("FITJOB_KILLS", kills), number("FITJOB_SEED", 1));
-    let mut record = Record::default();
+    let (mut record, cases) = (Record::default(), cases());
     for trial in 0.. {
         let done: usize = record.kills.values().map(|n| *n as usize).sum();
         if done >= kills {
             break;
         }
         let folder = tempfile::tempdir().unwrap();
-        let (seed, case) = (first + trial, &CASES[trial % CASES.len()]);
+        let (seed, case) = (first + trial, &cases[trial % cases.len()]);
         let mut dice = Dice(seed as u64);
         let most = (3 + dice.below(6)).min(kills - done);
-        eprintln!("trial {seed}: {}, {most} kills, in {}", case.name, folder.path().display());
+        eprintln!("trial {seed}: {}, {most} kills, in {}\n{}", case.name, folder.path().display(), case.settings);
         let (path, run) = (folder.path().to_path_buf(), folder.path().join("run"));
         let mut trial = Trial { case, dice, folder: path, run, record: &mut record, wasted: 0, lives: 0 };
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trial.torture(most)));

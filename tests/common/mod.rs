@@ -1,6 +1,7 @@
 //! What the integration tests share: the built binary, alone and under mpiexec.
 #![allow(dead_code)]
 
+pub mod engines;
 pub mod lives;
 
 use std::path::Path;
