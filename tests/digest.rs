@@ -96,8 +96,8 @@ fn ranks_do_not_change_a_bit() {
 #[test]
 fn every_engine_gives_the_same_bits_on_threads_and_ranks() {
     let folder = tempfile::tempdir().unwrap();
-    for Engine { name, settings } in ENGINES {
-        let job = format!("seed = 5\n[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[sampler]\n{settings}\n");
+    for Engine { name, problem, settings } in ENGINES {
+        let job = format!("seed = 5\n[model]\nkind = \"problem\"\nname = \"{problem}\"\n[sampler]\n{settings}\n");
         let one = digest(fitjob(), folder.path(), name, &job, &["--ncores", "1"]);
         assert_eq!(digest(fitjob(), folder.path(), &format!("{name}-three"), &job, &["--ncores", "3"]), one, "{name}: threads");
         #[cfg(feature = "mpi")]

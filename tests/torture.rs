@@ -55,7 +55,7 @@ const MODELS: &[Case] = &[
 
 /// Models and engines by turns.
 fn cases() -> Vec<Case> {
-    let of_engine = |engine: &Engine| Case { name: "gauss3tut", model: "problem", delay: "ms = 0.5", settings: engine.settings };
+    let of_engine = |engine: &Engine| Case { name: engine.problem, model: "problem", delay: "ms = 0.5", settings: engine.settings };
     let engines: Vec<Case> = ENGINES.iter().map(of_engine).collect();
     let most = MODELS.len().max(engines.len());
     (0..most).flat_map(|i| [MODELS.get(i).copied(), engines.get(i).copied()]).flatten().collect()
