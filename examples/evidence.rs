@@ -7,7 +7,7 @@
 use std::io::Write;
 
 use fitjob::model::problem::Problem;
-use fitjob::sampler::{self, Ask, EngineSpec, Posterior, SamplerError, build, canonical, toolbox};
+use fitjob::sampler::{self, Ask, EngineSpec, Posterior, SamplerError, build, toolbox};
 use fitjob::task::{Answer, Shared, Task, Toolbox, Value, Work};
 
 /// What is kept of a run.
@@ -40,7 +40,7 @@ fn main() {
         }
     }
     let settings = set.to_string().trim_end().replace('\n', ", ");
-    let spec = spec(&method, set);
+    let spec = EngineSpec::changed(&method, set).unwrap_or_else(|e| usage(&e.to_string()));
     println!("{:>4} {:>8} {:>10} {:>8} {:>6} {:>7} {:>7} {:>8}", "seed", "calls", "log Z", "err", "z", "n_eff", "CPU s", "us/call");
     let mut rows = Vec::new();
     for seed in first..first + seeds {
@@ -91,14 +91,6 @@ fn main() {
 fn usage(why: &str) -> ! {
     eprintln!("{why}\nevidence PROBLEM [--method M] [--seeds N] [--first S] [--set key=value]... [--json FILE]");
     std::process::exit(2)
-}
-
-/// The settings of a job with that method (its aliases have their own) and these changes.
-fn spec(method: &str, set: toml::Table) -> EngineSpec {
-    let own = canonical(method).unwrap_or_else(|| usage("there is no such method"));
-    let mut table = EngineSpec::called(method).and_then(|spec| spec.table().ok()).unwrap_or_default();
-    table.extend(set);
-    EngineSpec::read(own, toml::Value::Table(table)).unwrap_or_else(|e| usage(&e.to_string()))
 }
 
 /// A whole run on this thread.

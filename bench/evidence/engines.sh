@@ -17,11 +17,10 @@ run() { # METHOD PROBLEM SETTINGS...
 }
 for problem in gauss3tut rosen2 shells2 eggbox2; do run importance-nested $problem; done
 for problem in gauss3tut rosen2 shells2 eggbox2; do run nested $problem; done
-run nested gauss3tut n_eff=0
 for problem in gauss3tut gauss10c shells2; do run smc $problem; done
 run smc rosen2 'precondition="maf"'
 for problem in gauss3tut gauss10c gauss20 rosen2; do run nuts $problem; done
 for problem in gauss3tut gauss10c rosen2; do run ensemble $problem; done
 for problem in gauss10c loggamma10 shells10; do run importance-nested $problem; done
 for problem in gauss10c loggamma10 shells10; do run nested $problem; done
-run smc loggamma10 'precondition="spline"'
+run smc loggamma10

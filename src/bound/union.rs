@@ -7,7 +7,7 @@ use super::ellipsoid::Ellipsoid;
 use super::mixture::CubeEllipsoid;
 use super::split::split;
 use crate::random::uniform;
-use crate::stats;
+use crate::stats::log_sum;
 
 /// How points are enclosed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl Union {
         while total(&parts) > most {
             let Some(at) = largest(&parts) else { break };
             let halves = halve(&parts[at].points, d, &parts[at].shape, how, rng);
-            let smaller = log_sum(&[halves[0].shape.log_volume(), halves[1].shape.log_volume()]);
+            let smaller = log_sum([halves[0].shape.log_volume(), halves[1].shape.log_volume()]);
             if smaller < parts[at].shape.log_volume() {
                 parts.swap_remove(at);
                 parts.extend(halves);
@@ -110,7 +110,7 @@ pub fn partition(x: &[f64], d: usize, how: Enclosing, rng: &mut ChaCha8Rng) -> V
         if a.overlaps(b) || others.into_iter().any(|o| o.overlaps(a) || o.overlaps(b)) {
             break;
         }
-        if log_sum(&[a.log_volume, b.log_volume]) > inner(&parts[at]).log_volume {
+        if log_sum([a.log_volume, b.log_volume]) > inner(&parts[at]).log_volume {
             parts[at].blocked = true;
             continue;
         }
@@ -152,7 +152,7 @@ fn sides(x: &[f64], d: usize, shape: &CubeEllipsoid, how: Enclosing, rng: &mut C
 }
 
 fn total(parts: &[Part<CubeEllipsoid>]) -> f64 {
-    log_sum(&parts.iter().map(|p| p.shape.log_volume()).collect::<Vec<f64>>())
+    log_sum(parts.iter().map(|p| p.shape.log_volume()))
 }
 
 /// The largest part that may be split.
@@ -175,11 +175,6 @@ fn trim(parts: &mut Vec<Part<CubeEllipsoid>>, d: usize) -> bool {
         parts.swap_remove(lowest);
     }
     sparse
-}
-
-/// Log of the summed exponentials; -inf for none.
-pub fn log_sum(values: &[f64]) -> f64 {
-    stats::log_sum(values.iter().copied())
 }
 
 #[cfg(test)]

@@ -107,6 +107,17 @@ macro_rules! engines {
                 match canonical(name)? { $($name => Some(EngineSpec::$variant($module::Settings::called(name))),)* _ => None }
             }
 
+            /// The same, with `changes` in place of what they name.
+            ///
+            /// # Errors
+            /// A name that no engine has, or a setting that cannot be read.
+            pub fn changed(name: &str, changes: toml::Table) -> Result<EngineSpec, SamplerError> {
+                let preset = EngineSpec::called(name).ok_or_else(|| SamplerError(format!("no engine is called {name}")))?;
+                let mut table = preset.table().expect("an engine's defaults can be written");
+                table.extend(changes);
+                EngineSpec::read(preset.method(), toml::Value::Table(table)).map_err(|e| SamplerError(e.to_string()))
+            }
+
             /// Reads the settings of the engine with this own name.
             pub fn read<'de, D: serde::Deserializer<'de>>(name: &str, from: D) -> Result<EngineSpec, D::Error> {
                 match name {

@@ -6,6 +6,8 @@ mod resample;
 pub mod special;
 pub mod uniformity;
 
+use std::borrow::Borrow;
+
 pub use resample::{independent, systematic};
 
 /// ln(e^a + e^b).
@@ -14,8 +16,9 @@ pub fn log_add(a: f64, b: f64) -> f64 {
     if low == f64::NEG_INFINITY { high } else { high + libm::log1p(libm::exp(low - high)) }
 }
 
-/// ln of the sum of e^x; -inf for none.
-pub fn log_sum(x: impl Iterator<Item = f64> + Clone) -> f64 {
+/// ln of the sum of e^x, of a slice or an iterator; -inf for none.
+pub fn log_sum<X: Borrow<f64>>(x: impl IntoIterator<Item = X, IntoIter: Clone>) -> f64 {
+    let x = x.into_iter().map(|x| *x.borrow());
     let top = x.clone().fold(f64::NEG_INFINITY, f64::max);
     if top == f64::NEG_INFINITY { top } else { top + libm::log(x.map(|x| libm::exp(x - top)).sum::<f64>()) }
 }

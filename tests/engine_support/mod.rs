@@ -27,10 +27,8 @@ impl Engine {
 
 /// The settings of the engine called `name`, with those of `text` in place of its defaults.
 pub fn try_spec(name: &str, text: &str) -> Result<EngineSpec, String> {
-    let preset = EngineSpec::called(name).ok_or(format!("no engine is called {name}"))?;
-    let mut table = preset.table().map_err(|e| e.to_string())?;
-    table.extend(toml::from_str::<toml::Table>(text).map_err(|e| e.to_string())?);
-    EngineSpec::read(preset.method(), toml::Value::Table(table)).map_err(|e| e.to_string())
+    let changes = toml::from_str::<toml::Table>(text).map_err(|e| e.to_string())?;
+    EngineSpec::changed(name, changes).map_err(|e| e.to_string())
 }
 
 pub fn spec(name: &str, text: &str) -> EngineSpec {

@@ -3,7 +3,7 @@
 
 use fitjob::model::problem::Problem;
 use fitjob::random::{Purpose, stream, uniform};
-use fitjob::sampler::{self, Ask, EngineSpec, Posterior, Sampler, SamplerError, build, canonical, restore};
+use fitjob::sampler::{self, Ask, EngineSpec, Posterior, Sampler, SamplerError, build, restore};
 use fitjob::task::{Answer, EvalError, Task, TaskId, Value, Work};
 use std::collections::BTreeMap;
 
@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 pub type LogLike<'a> = &'a dyn Fn(&[f64]) -> Option<f64>;
 
 pub fn spec(method: &str, settings: &str) -> EngineSpec {
-    let own = canonical(method).expect("a method of that name");
-    let mut table = EngineSpec::called(method).unwrap().table().unwrap();
-    table.extend(toml::from_str::<toml::Table>(settings).unwrap());
-    EngineSpec::read(own, toml::Value::Table(table)).expect("the test's settings are valid")
+    EngineSpec::changed(method, toml::from_str(settings).unwrap()).expect("the test's settings are valid")
 }
 
 pub fn engine(spec: &EngineSpec, seed: u64, problem: sampler::Problem) -> Box<dyn Sampler> {

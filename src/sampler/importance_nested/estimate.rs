@@ -1,7 +1,7 @@
 //! Evidence, its error and the effective sample size from shells.
 
 use super::ledger::{Ledger, Shell};
-use crate::bound::union::log_sum;
+use crate::stats::log_sum;
 
 /// Which points of a shell count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

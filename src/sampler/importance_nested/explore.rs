@@ -9,7 +9,8 @@ use super::run::{Batch, Mail, Phase, Run, Step};
 use super::trainer::PROBE_TRIES;
 use super::wire::DrawFor;
 use crate::bound::region::Lesson;
-use crate::bound::union::{Enclosing, log_sum};
+use crate::bound::union::Enclosing;
+use crate::stats::log_sum;
 
 /// Blocks of candidates asked for before they are needed.
 const LOOK_AHEAD: u64 = 3;

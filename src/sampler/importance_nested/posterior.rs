@@ -3,8 +3,8 @@
 use super::estimate::{Count, Evidence, counted, mean_and_effective};
 use super::run::{Phase, Run};
 use super::tools::newest_holding;
-use crate::bound::union::log_sum;
 use crate::sampler::{Posterior, Progress, SamplerError};
+use crate::stats::log_sum;
 
 /// Points looked at for the occupation check.
 const OCCUPATION_POINTS: usize = 500;

@@ -33,7 +33,7 @@ impl Run {
         let below: Vec<f64> = (0..first.max(1) - 1).map(|at| estimate.log_weight[at] + estimate.log_z).collect();
         let (log_x, log_z) = match floor {
             PRIOR => (0.0, f64::NEG_INFINITY),
-            _ => (ladder.log_x_above(floor), crate::bound::union::log_sum(&below)),
+            _ => (ladder.log_x_above(floor), crate::stats::log_sum(&below)),
         };
         Some(Pass::new(number, self.settings.n_live, floor, ceiling, log_x, log_z))
     }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bound::ellipsoid::Ellipsoid;
 use crate::bound::linalg::{moments, robust_cholesky};
-use crate::bound::union::log_sum;
 use crate::random::uniform;
+use crate::stats::log_sum;
 
 const LLOYD_STEPS: usize = 10;
 const POWER_STEPS: usize = 20;
@@ -108,7 +108,7 @@ fn best_split(x: &[f64], d: usize) -> Option<[Vec<f64>; 2]> {
         };
         let sides = [side(false), side(true)];
         if sides.iter().all(|s| s.len() / d >= least(d)) {
-            let volume = log_sum(&sides.each_ref().map(|s| enclose(s, d).log_volume));
+            let volume = log_sum(sides.each_ref().map(|s| enclose(s, d).log_volume));
             if best.as_ref().is_none_or(|(least, _)| volume < *least) {
                 best = Some((volume, sides));
             }

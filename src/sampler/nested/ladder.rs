@@ -1,8 +1,8 @@
 //! From points with their contours of birth to volumes, weights, evidence and its error.
 
 use super::book::{Book, ZERO};
-use crate::bound::union::log_sum;
 use crate::random::{Purpose, stream, uniform};
+use crate::stats::log_sum;
 
 /// Realisations of the volumes for the simulated error.
 const REALISATIONS: u64 = 200;
@@ -97,7 +97,7 @@ impl Ladder {
             reached
         });
         let widths = log_widths(&log_x.collect::<Vec<f64>>());
-        log_sum(&widths.iter().zip(&self.log_like).map(|(w, l)| w + l).collect::<Vec<f64>>())
+        log_sum(widths.iter().zip(&self.log_like).map(|(w, l)| w + l))
     }
 }
 

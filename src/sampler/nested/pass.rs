@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::book::Book;
-use crate::bound::union::log_sum;
+use crate::stats::log_sum;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pass {
@@ -38,7 +38,7 @@ impl Pass {
         }
         let values: Vec<f64> = self.live.iter().map(|id| book.log_like[*id as usize]).collect();
         let inside = log_sum(&values) - libm::log(values.len() as f64) + self.log_x;
-        libm::exp(inside - log_sum(&[inside, self.log_z]))
+        libm::exp(inside - log_sum([inside, self.log_z]))
     }
 
     /// Whether no more points need to die.
@@ -59,7 +59,7 @@ impl Pass {
         for at in 0..gone {
             // A share 1/(n + 1) of the volume, log-shrinkage 1/n.
             let alive = (self.live.len() - at) as f64;
-            self.log_z = log_sum(&[self.log_z, value(&self.live[at]) + self.log_x - libm::log(alive + 1.0)]);
+            self.log_z = log_sum([self.log_z, value(&self.live[at]) + self.log_x - libm::log(alive + 1.0)]);
             self.log_x -= 1.0 / alive;
         }
         self.live.drain(..gone);

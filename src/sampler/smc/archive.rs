@@ -142,7 +142,7 @@ impl Archive {
 
     /// Running estimate of ln Z at `beta`.
     pub fn log_z(&self, beta: f64) -> f64 {
-        log_sum(self.log_weights(beta).iter().copied())
+        log_sum(self.log_weights(beta))
     }
 
     /// Effective sample size at `beta`: Kish's, where a state counts as often as the effective draws that it stands for.

@@ -96,7 +96,7 @@ fn reweigh(archive: &Archive, stage: &Stage, number: u64, seed: u64, replicate: 
 pub fn importance(measured: &Measured) -> (Estimate, f64) {
     let Measured { geometry, draws, n } = measured;
     let log_w: Vec<f64> = draws.iter().map(|d| log_ratio(geometry, d)).collect();
-    let log_sum_w = log_sum(log_w.iter().copied());
+    let log_sum_w = log_sum(&log_w);
     let log_squares = log_sum(log_w.iter().map(|w| 2.0 * w));
     let n_eff = libm::exp(2.0 * log_sum_w - log_squares);
     let error = (1.0 / n_eff - 1.0 / *n as f64).max(0.0).sqrt();
@@ -186,6 +186,6 @@ impl Ends {
 
 /// Variance of the mean of `n` terms over its square, given the logs of those that are not zero.
 fn relative_variance(logs: &[f64], n: usize) -> f64 {
-    let (sum, squares) = (log_sum(logs.iter().copied()), log_sum(logs.iter().map(|l| 2.0 * l)));
+    let (sum, squares) = (log_sum(logs), log_sum(logs.iter().map(|l| 2.0 * l)));
     (libm::exp(squares - 2.0 * sum) - 1.0 / n as f64).max(0.0) * n as f64 / (n as f64 - 1.0)
 }

@@ -42,7 +42,7 @@ impl Run {
             )));
         }
         let mut log_weight = self.archive.log_weights(1.0);
-        let log_z = log_sum(log_weight.iter().copied());
+        let log_z = log_sum(&log_weight);
         log_weight.iter_mut().for_each(|w| *w -= log_z);
         let kept: Vec<usize> = (0..log_weight.len()).filter(|i| log_weight[*i] > -745.0).collect();
         let mut posterior = Posterior {
