@@ -2,8 +2,8 @@
 
 mod walker_support;
 
-use fitjob::sampler::{self, Posterior};
-use walker_support::{digest, engine, finish, in_cube, of_dim, run, run_broken, spec};
+use fitjob::sampler::{self, Ask, Posterior};
+use walker_support::{answer, digest, engine, finish, in_cube, of_dim, run, run_broken, spec};
 
 /// Mean and standard deviation of coordinate `i` over the rows, which all weigh the same.
 fn moments(p: &Posterior, i: usize) -> (f64, f64) {
@@ -22,6 +22,29 @@ fn answers_in_any_order_and_runs_broken_off_give_the_same_bits() {
         assert_eq!(digest(&run_broken(&spec, 3, n_dim, &log_like, breaks)), whole, "{breaks}");
     }
     assert_ne!(digest(&run(&spec, 4, n_dim, &log_like).unwrap()), whole);
+}
+
+#[test]
+fn a_slow_call_holds_up_only_those_who_step_by_its_walker() {
+    let (n_dim, log_like) = in_cube("gauss3tut");
+    let mut sampler = engine(&spec("ensemble", ""), 3, of_dim(n_dim));
+    // The draws from the prior first; then walker 7 is slow.
+    let (mut slow, mut made) = (None, vec![0; 40]);
+    while let Ask::Work { tasks, .. } = sampler.ask(usize::MAX) {
+        for task in tasks {
+            let walking = sampler.progress().phase == "walking";
+            if walking && task.id.lane == 7 && slow.is_none() {
+                slow = Some(task);
+                continue;
+            }
+            made[task.id.lane as usize] += usize::from(walking);
+            sampler.tell(answer(&task, &log_like)).unwrap();
+        }
+    }
+    assert!(slow.is_some() && made[7] == 0, "{made:?}");
+    let total: usize = made.iter().sum();
+    assert!(total >= 39 + 20, "groups in step would have made a step each but for walker 7, 39 in all: {made:?}");
+    assert!(made.iter().all(|m| *m < 100), "nobody goes on for ever without walker 7: {made:?}");
 }
 
 /// z-scores of all means of `seeds` runs, and all standard deviations against the truth; calls for an effective draw.

@@ -22,7 +22,7 @@ pub fn of_dim(n_dim: usize) -> sampler::Problem {
     sampler::Problem { n_dim, ..sampler::Problem::default() }
 }
 
-fn answer(task: &Task, log_like: LogLike) -> Answer {
+pub fn answer(task: &Task, log_like: LogLike) -> Answer {
     let Work::LogLike(u) = &task.work else { panic!("only likelihoods are asked for") };
     assert!(u.iter().all(|u| (0.0..=1.0).contains(u)), "outside the cube: {u:?}");
     let outcome = log_like(u).map(Value::LogLike).ok_or(EvalError::Reject("impossible".into()));

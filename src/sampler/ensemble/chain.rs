@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::walkers::Place;
 use crate::sampler::standard::log_prior;
 use crate::stats::autocorrelation;
 
@@ -58,10 +59,12 @@ impl Chain {
     }
 
     /// Step number `step` (from 1) of all walkers.
-    pub fn note(&mut self, step: u64, z: &[f64], log_like: &[f64]) {
+    pub fn note<'a>(&mut self, step: u64, places: impl Iterator<Item = &'a Place>) {
         if step.is_multiple_of(self.stride) {
-            self.z.extend_from_slice(z);
-            self.log_like.extend_from_slice(log_like);
+            for place in places {
+                self.z.extend_from_slice(&place.z);
+                self.log_like.push(place.log_like);
+            }
         }
         if self.len() == MOST {
             self.stride *= 2;

@@ -6,6 +6,7 @@ mod chain;
 mod moves;
 mod outcome;
 mod settings;
+mod walkers;
 
 pub use settings::Settings;
 
@@ -14,6 +15,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use self::chain::{Chain, Look};
+use self::moves::{Move, Proposal};
+use self::walkers::{Place, Walkers};
 use super::standard::{log_prior, to_cube};
 use super::{Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
 use crate::random::{Purpose, fill_normal, stream, uniform};
@@ -39,30 +42,20 @@ enum Phase {
     Finished(String),
 }
 
-/// A point whose likelihood is awaited.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Awaited {
-    walker: usize,
-    z: Vec<f64>,
-    log_factor: f64,
-}
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ensemble {
     settings: Settings,
     seed: u64,
     n_dim: usize,
     phase: Phase,
-    /// Walkers x n_dim, and log L of each; -inf where a walker has no place yet.
-    z: Vec<f64>,
-    log_like: Vec<f64>,
-    awaited: Vec<Awaited>,
-    answers: Vec<f64>,
+    walkers: Walkers,
+    /// Of each walker, in the order asked: its lane.
+    awaited: Vec<VecDeque<Proposal>>,
+    n_awaited: usize,
     mail: VecDeque<Task>,
     calls: u64,
-    /// Whole steps of all walkers; the group that moves next.
-    steps: u64,
-    group: usize,
+    /// Steps at which all walkers wait for the next look.
+    goal: u64,
     /// Proposals of walking walkers, and those that were accepted.
     proposed: u64,
     accepted: u64,
@@ -87,18 +80,16 @@ impl Engine for Ensemble {
         let n = settings.walkers(n_dim);
         let mut ensemble = Ensemble {
             chain: Chain::new(n, n_dim),
+            walkers: Walkers::new(n, settings.n_groups, n_dim),
             settings,
             seed,
             n_dim,
             phase: Phase::Starting(0),
-            z: vec![0.0; n * n_dim],
-            log_like: vec![f64::NEG_INFINITY; n],
-            awaited: vec![],
-            answers: vec![],
+            awaited: vec![VecDeque::new(); n],
+            n_awaited: 0,
             mail: VecDeque::new(),
             calls: 0,
-            steps: 0,
-            group: 0,
+            goal: 0,
             proposed: 0,
             accepted: 0,
             next_look: FIRST_LOOK,
@@ -112,49 +103,41 @@ impl Engine for Ensemble {
 }
 
 impl Ensemble {
-    fn n(&self) -> usize {
-        self.log_like.len()
-    }
-
-    fn walker(&self, w: usize) -> &[f64] {
-        &self.z[w * self.n_dim..(w + 1) * self.n_dim]
-    }
-
-    fn send(&mut self, awaited: Vec<Awaited>) {
-        let id = |at: usize| TaskId { lane: 0, seq: self.calls + at as u64 };
-        self.mail.extend(awaited.iter().enumerate().map(|(at, a)| Task { id: id(at), work: Work::LogLike(to_cube(&a.z)) }));
-        self.calls += awaited.len() as u64;
-        self.awaited = awaited;
+    /// Asks for the likelihood there. Every walker is a lane; its draws from the prior come first in it.
+    fn send(&mut self, walker: usize, seq: u64, to: Proposal) {
+        self.mail.push_back(Task { id: TaskId { lane: walker as u32, seq }, work: Work::LogLike(to_cube(&to.z)) });
+        self.awaited[walker].push_back(to);
+        self.n_awaited += 1;
+        self.calls += 1;
     }
 
     /// Draws from the prior for walkers that have no place.
     fn draw(&mut self, round: u64) {
-        let mut awaited = Vec::new();
-        for walker in (0..self.n()).filter(|w| self.log_like[*w] == f64::NEG_INFINITY) {
+        let tries = self.settings.n_tries as u64;
+        for walker in 0..self.walkers.len() {
+            if self.walkers.place(walker).log_like > f64::NEG_INFINITY {
+                continue;
+            }
             let mut rng = stream(self.seed, Purpose::WalkerStart, walker as u64, round);
-            for _ in 0..self.settings.n_tries {
+            for draw in 0..tries {
                 let mut z = vec![0.0; self.n_dim];
                 fill_normal(&mut rng, &mut z);
-                awaited.push(Awaited { walker, z, log_factor: 0.0 });
+                self.send(walker, round * tries + draw, Proposal { z, log_factor: 0.0 });
             }
         }
-        self.send(awaited);
     }
 
-    /// Each walker begins at the best of its draws.
-    fn placed(&mut self, round: u64) -> Result<(), SamplerError> {
-        for (draw, log_like) in std::mem::take(&mut self.awaited).into_iter().zip(std::mem::take(&mut self.answers)) {
-            if log_like > self.log_like[draw.walker] {
-                self.place(draw, log_like);
-            }
-        }
-        let homeless = self.log_like.iter().filter(|l| **l == f64::NEG_INFINITY).count();
+    /// All draws of a round are answered: walk, or draw again for those that have no place.
+    fn begin(&mut self, round: u64) -> Result<(), SamplerError> {
+        let n = self.walkers.len();
+        let homeless = (0..n).filter(|w| self.walkers.place(*w).log_like == f64::NEG_INFINITY).count();
         if homeless == 0 {
             self.phase = Phase::Walking;
+            self.go_on();
             return Ok(());
         }
         if round + 1 == ROUNDS {
-            let (n, draws) = (self.n(), self.settings.n_tries as u64 * ROUNDS);
+            let draws = self.settings.n_tries as u64 * ROUNDS;
             let what = "check the model and the priors, or raise n_tries";
             return Err(SamplerError(format!(
                 "{homeless} of {n} walkers found no likelihood above zero in {draws} draws from the prior each: {what}"
@@ -165,61 +148,67 @@ impl Ensemble {
         Ok(())
     }
 
-    fn place(&mut self, at: Awaited, log_like: f64) {
-        self.z[at.walker * self.n_dim..(at.walker + 1) * self.n_dim].copy_from_slice(&at.z);
-        self.log_like[at.walker] = log_like;
+    /// Sends all walkers on to where the next look may be: no walker goes beyond, so that the look sees the same on any machine.
+    fn go_on(&mut self) {
+        let steps = self.walkers.steps;
+        let paid = self.settings.n_like_max.map_or(u64::MAX, |most| most.saturating_sub(self.calls) / self.walkers.len() as u64);
+        self.goal = self.next_look.min(self.settings.n_steps).min(steps.saturating_add(paid)).max(steps + 1);
+        (0..self.walkers.len()).for_each(|walker| self.propose(walker));
     }
 
-    /// Proposals for the walkers of the group whose turn it is, by where all others are.
-    fn propose(&mut self) {
-        let (groups, group) = (self.settings.n_groups, self.group);
-        let others: Vec<&[f64]> = (0..self.n()).filter(|w| w % groups != group).map(|w| self.walker(w)).collect();
-        let step = |walker: usize| {
-            let mut rng = stream(self.seed, Purpose::Walkers, walker as u64, self.steps);
-            let moves::Proposal { z, log_factor } = moves::propose(&self.settings, self.walker(walker), &others, &mut rng);
-            Awaited { walker, z, log_factor }
-        };
-        let awaited = (group..self.n()).step_by(groups).map(step).collect();
-        self.send(awaited);
-    }
-
-    /// Metropolis and Hastings: accepted or not, each by its own draw.
-    fn settle(&mut self) {
-        for (to, log_like) in std::mem::take(&mut self.awaited).into_iter().zip(std::mem::take(&mut self.answers)) {
-            let (walker, here) = (to.walker, self.walker(to.walker));
-            let ratio = log_like + log_prior(&to.z) - self.log_like[walker] - log_prior(here) + to.log_factor;
-            let draw = uniform(&mut stream(self.seed, Purpose::Acceptance, walker as u64, self.steps));
-            self.proposed += 1;
-            if libm::log(1.0 - draw) < ratio {
-                self.accepted += 1;
-                self.place(to, log_like);
+    /// The next step of a walker, if those that it steps by are there already: else it is woken by them.
+    fn propose(&mut self, walker: usize) {
+        let made = self.walkers.made(walker);
+        if made == self.goal {
+            return;
+        }
+        let mut rng = stream(self.seed, Purpose::Walkers, walker as u64, made);
+        let step = Move::draw(&self.settings, self.walkers.n_others(), &mut rng);
+        let others = step.others().iter().map(|k| self.walkers.other(walker, *k));
+        let mut at: Vec<&[f64]> = Vec::with_capacity(3);
+        for other in others {
+            match self.walkers.seen_by(walker, other) {
+                Some(place) => at.push(&place.z),
+                None => return self.walkers.wait(walker, other),
             }
         }
-        self.group = (self.group + 1) % self.settings.n_groups;
-        if self.group == 0 {
-            self.steps += 1;
-            self.chain.note(self.steps, &self.z, &self.log_like);
+        let to = step.propose(&self.walkers.place(walker).z, &at, &mut rng);
+        self.send(walker, self.settings.n_tries as u64 * ROUNDS + made, to);
+    }
+
+    /// Metropolis and Hastings: accepted or not, each by its own draw. Who waited for that goes on.
+    fn settle(&mut self, walker: usize, to: Proposal, log_like: f64) {
+        let here = self.walkers.place(walker);
+        let ratio = log_like + log_prior(&to.z) - here.log_like - log_prior(&here.z) + to.log_factor;
+        let draw = uniform(&mut stream(self.seed, Purpose::Acceptance, walker as u64, self.walkers.made(walker)));
+        let accepted = libm::log(1.0 - draw) < ratio;
+        self.proposed += 1;
+        self.accepted += u64::from(accepted);
+        let woken = self.walkers.step(walker, accepted.then_some(Place { z: to.z, log_like }));
+        self.propose(walker);
+        woken.into_iter().for_each(|other| self.propose(other));
+        while self.walkers.all_stepped() {
+            self.chain.note(self.walkers.steps, self.walkers.places());
+        }
+        if self.walkers.steps == self.goal {
             self.judge();
         }
     }
 
-    /// Looks at the chains now and then, and ends when they are long enough.
+    /// Looks at the chains, and ends when they are long enough.
     fn judge(&mut self) {
-        let most = self.settings.n_like_max.unwrap_or(u64::MAX);
-        let spent = self.calls + self.n() as u64 > most || self.steps >= self.settings.n_steps;
-        if self.steps < self.next_look && !spent {
-            return;
-        }
-        if self.steps >= self.next_look {
+        let (n, steps) = (self.walkers.len() as u64, self.walkers.steps);
+        let spent = self.calls + n > self.settings.n_like_max.unwrap_or(u64::MAX) || steps >= self.settings.n_steps;
+        if steps >= self.next_look {
             let length = self.chain.len() as u64 * self.chain.stride;
-            self.next_look = self.steps + (length as f64 * (GROWTH - 1.0)) as u64 + 1;
+            self.next_look = steps + (length as f64 * (GROWTH - 1.0)) as u64 + 1;
         }
         let before = self.look.take();
         let look = self.chain.look(before.as_ref());
         self.stable = before.is_some_and(|before| (look.steps() / before.steps() - 1.0).abs() < STABLE);
         let enough = self.stable && look.used as f64 > self.settings.n_times * look.longest && look.drift < DRIFT;
         if !spent && self.fetched < FETCHES && (look.used as f64) < 0.5 * self.settings.n_times * look.longest && self.fetch() {
-            return;
+            return self.go_on();
         }
         let reached = enough && self.worth(&look) >= self.settings.n_eff;
         let (times, steps) = (look.used as f64 / look.longest, look.steps());
@@ -229,6 +218,8 @@ impl Ensemble {
             self.phase = Phase::Finished(why);
         } else if spent {
             self.phase = Phase::Finished("the limit of calls or steps was reached".into());
+        } else {
+            self.go_on();
         }
     }
 
@@ -237,35 +228,21 @@ impl Ensemble {
     fn fetch(&mut self) -> bool {
         let (outliers, others) = self.chain.outliers();
         for &walker in &outliers {
-            let mut rng = stream(self.seed, Purpose::WalkerStart, walker as u64, (1 << 32) + self.steps);
+            let mut rng = stream(self.seed, Purpose::WalkerStart, walker as u64, (1 << 32) + self.walkers.steps);
             let to = others[(uniform(&mut rng) * others.len() as f64) as usize];
-            let z = self.walker(to).to_vec();
-            self.place(Awaited { walker, z, log_factor: 0.0 }, self.log_like[to]);
+            self.walkers.put(walker, self.walkers.place(to).clone());
         }
         if !outliers.is_empty() {
             self.fetched += 1;
-            self.chain = Chain::new(self.n(), self.n_dim);
-            self.next_look = self.steps + FIRST_LOOK;
+            self.chain = Chain::new(self.walkers.len(), self.n_dim);
+            self.next_look = self.walkers.steps + FIRST_LOOK;
         }
         !outliers.is_empty()
     }
 
     /// Effective sample size.
     fn worth(&self, look: &Look) -> f64 {
-        if look.longest.is_nan() { 0.0 } else { (self.n() * look.used) as f64 / look.longest }
-    }
-
-    fn advance(&mut self) -> Result<(), SamplerError> {
-        if self.answers.len() == self.awaited.len() && !self.awaited.is_empty() {
-            match self.phase {
-                Phase::Starting(round) => self.placed(round)?,
-                _ => self.settle(),
-            }
-        }
-        if self.awaited.is_empty() && self.phase == Phase::Walking {
-            self.propose();
-        }
-        Ok(())
+        if look.longest.is_nan() { 0.0 } else { (self.walkers.len() * look.used) as f64 / look.longest }
     }
 }
 
@@ -281,11 +258,20 @@ impl Sampler for Ensemble {
 
     fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
         let log_like = super::log_like(&answer)?;
-        if self.answers.len() == self.awaited.len() {
+        let walker = answer.id.lane as usize;
+        let Some(to) = self.awaited.get_mut(walker).and_then(VecDeque::pop_front) else {
             return Err(SamplerError("a likelihood came that was not asked for".into()));
+        };
+        self.n_awaited -= 1;
+        let Phase::Starting(round) = self.phase else {
+            self.settle(walker, to, log_like);
+            return Ok(());
+        };
+        // Each walker begins at the best of its draws.
+        if log_like > self.walkers.place(walker).log_like {
+            self.walkers.put(walker, Place { z: to.z, log_like });
         }
-        self.answers.push(log_like);
-        self.advance()
+        if self.n_awaited == 0 { self.begin(round) } else { Ok(()) }
     }
 
     fn progress(&self) -> Progress {
@@ -307,13 +293,14 @@ impl Sampler for Ensemble {
             return false;
         }
         (self.settings.n_eff, self.settings.n_like_max) = targets(asked);
-        let room = self.calls + self.n() as u64 <= asked.n_like_max.unwrap_or(u64::MAX) && self.steps < self.settings.n_steps;
+        let paid = self.calls + self.walkers.len() as u64 <= asked.n_like_max.unwrap_or(u64::MAX);
+        let room = paid && self.walkers.steps < self.settings.n_steps;
         let reached = self.converged() && self.look.as_ref().is_some_and(|look| self.worth(look) >= asked.n_eff);
         if reached || !room {
             return false;
         }
         self.phase = Phase::Walking;
-        self.propose();
+        self.go_on();
         true
     }
 }

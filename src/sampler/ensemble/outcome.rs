@@ -16,7 +16,7 @@ impl Ensemble {
             Phase::Walking => ("walking", Some((n_eff / self.settings.n_eff).clamp(0.0, 1.0))),
             Phase::Finished(_) => ("finished", Some(1.0)),
         };
-        let mut details = vec![("steps".to_string(), self.steps as f64), ("accepted".into(), self.acceptance())];
+        let mut details = vec![("steps".to_string(), self.walkers.steps as f64), ("accepted".into(), self.acceptance())];
         details.extend(self.look.as_ref().map(|look| ("tau".to_string(), look.steps())));
         Progress { phase: phase.into(), fraction, n_like: self.calls, n_eff, log_z: f64::NAN, log_z_err: f64::NAN, details }
     }
@@ -51,7 +51,7 @@ impl Ensemble {
             log_like,
             log_z: f64::NAN,
             log_z_err: f64::NAN,
-            n_chains: self.n(),
+            n_chains: self.walkers.len(),
             n_eff: self.worth(&look).min(n as f64),
             n_like: self.calls,
             warnings: self.warnings(&look),
@@ -64,8 +64,8 @@ impl Ensemble {
         let stride = self.chain.stride as f64;
         let named = [
             ("autocorrelation_time", look.steps()),
-            ("steps", self.steps as f64),
-            ("steps_discarded", self.steps as f64 - look.used as f64 * stride),
+            ("steps", self.walkers.steps as f64),
+            ("steps_discarded", self.walkers.steps as f64 - look.used as f64 * stride),
             ("walkers_fetched", f64::from(self.fetched)),
             ("thinned_by", thin as f64 * stride),
             ("times_long", look.used as f64 / look.longest),
@@ -98,7 +98,7 @@ impl Ensemble {
             ));
         }
         if look.stuck > 0 {
-            let n = self.n();
+            let n = self.walkers.len();
             warn(format!(
                 "{} of {n} walkers are stuck where the others are not: their draws are in the sample; take more walkers or steps",
                 look.stuck
