@@ -84,20 +84,35 @@ impl Ladder {
     /// Mean and standard deviation of log Z over volumes drawn at random, t ~ Beta(n, 1) at each death. In stretches where the count
     /// falls this is the joint law of order statistics, which the ratios of neighbouring ones make independent.
     pub fn simulated(&self, seed: u64) -> (f64, f64) {
-        let all: Vec<f64> = (0..REALISATIONS).map(|k| self.realisation(seed, k)).collect();
+        let steps = self.steps();
+        let all: Vec<f64> = (0..REALISATIONS).map(|k| self.realisation(&steps, seed, k)).collect();
         let weights = vec![1.0; all.len()];
         crate::stats::mean_sd(&all, &weights)
     }
 
-    fn realisation(&self, seed: u64, number: u64) -> f64 {
+    /// The evidence as a sum over volumes, Z = L_1 + sum_i X_i (L_{i+1} - L_{i-1}) / 2: the widths of [`log_widths`] summed by parts. The
+    /// terms at the expected volumes, divided by `Z`; the log of `Z`; and L_1 / Z.
+    fn steps(&self) -> (Vec<f64>, f64, f64) {
+        let (l, n) = (&self.log_like, self.log_like.len());
+        let log_z = log_sum(log_widths(&self.log_x).iter().zip(l).map(|(w, l)| w + l));
+        let step = |at: usize| {
+            let (below, above) = (l[at.max(1) - 1], l[(at + 1).min(n - 1)]);
+            -0.5 * libm::exp(above + self.log_x[at] - log_z) * libm::expm1(below - above)
+        };
+        ((0..n).map(step).collect(), log_z, libm::exp(l[0] - log_z))
+    }
+
+    fn realisation(&self, (steps, log_z, lowest): &(Vec<f64>, f64, f64), seed: u64, number: u64) -> f64 {
         let mut rng = stream(seed, Purpose::NestedVolumes, number, 0);
-        let mut reached = 0.0;
-        let log_x = self.alive.iter().map(|n| {
-            reached += libm::log(1.0 - uniform(&mut rng)) / n;
-            reached
-        });
-        let widths = log_widths(&log_x.collect::<Vec<f64>>());
-        log_sum(widths.iter().zip(&self.log_like).map(|(w, l)| w + l))
+        let (mut z, mut off) = (*lowest, 0.0);
+        for (step, n) in steps.iter().zip(&self.alive) {
+            // What log X is off its mean: that of -log t is 1/n.
+            off += (1.0 + libm::log(1.0 - uniform(&mut rng))) / n;
+            if *step > 0.0 {
+                z += step * libm::exp(off);
+            }
+        }
+        log_z + libm::log(z)
     }
 }
 

@@ -41,10 +41,12 @@ impl Pass {
         libm::exp(inside - log_sum([inside, self.log_z]))
     }
 
-    /// Whether no more points need to die.
+    /// Whether no more points need to die: all are above the ceiling, or would hold less than `f_live` of the evidence even if each
+    /// were as good as the best (the rule of Skilling 2006 and of dynesty: where a peak still rises, the best is far above the mean).
     pub fn is_over(&self, book: &Book, f_live: f64) -> bool {
-        let lowest = self.live.iter().map(|id| book.log_like[*id as usize]).fold(f64::INFINITY, f64::min);
-        lowest > self.ceiling || self.live_share(book) < f_live
+        let values = || self.live.iter().map(|id| book.log_like[*id as usize]);
+        let most = values().fold(f64::NEG_INFINITY, f64::max) + self.log_x;
+        values().fold(f64::INFINITY, f64::min) > self.ceiling || libm::exp(most - log_sum([most, self.log_z])) < f_live
     }
 
     /// Removes the `k` lowest, and whatever else has the likelihood of the last of them. None when all are equal: nothing is above.

@@ -12,8 +12,8 @@ use crate::bound::periodic::Shift;
 use crate::bound::union::Union;
 use crate::random::uniform;
 
-/// What walks can reach: semi-axes times this at least. Generous, since it hardly costs calls.
-const REACH: f64 = 1.5;
+/// What walks can reach: semi-axes times this at least, and as much as points left out ask for.
+const REACH: f64 = 1.25;
 /// Tries that tell the volume; they cost no likelihood.
 const PROBES: usize = 400;
 
@@ -46,7 +46,7 @@ impl Region {
         let mut x = u.to_vec();
         x.chunks_exact_mut(d).for_each(|p| shift.apply(p));
         let all = Cell::around(&x, d, n_bootstrap, rng);
-        let cells = if bound == Bound::Multi { partition(&x, d, n_bootstrap, rng) } else { vec![all.clone()] };
+        let cells = if bound == Bound::Multi { partition(all.clone(), &x, d, n_bootstrap, rng) } else { vec![all.clone()] };
         let cover = match bound {
             Bound::Friends => Cover::Friends(Friends::around(&x, d, n_bootstrap, rng)),
             _ => Cover::Union(cover(&cells, d)),

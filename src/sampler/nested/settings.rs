@@ -63,13 +63,16 @@ pub struct Settings {
     /// Steps of a random walk, or slices, of each walk; by default enough of them for the dimension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_steps: Option<usize>,
+    /// Where `n_steps` is not given: so many for each free parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_per_parameter: Option<usize>,
     pub interval: Interval,
     /// Uniform draws from the bound give way to walks below this share of successes; by default where walks cost less. 1: walks from the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_efficiency: Option<f64>,
     /// Times that the bound is tested on points left out, to learn how much it must be enlarged.
     pub n_bootstrap: usize,
-    /// A run ends when the live points hold this share of the evidence.
+    /// A run ends when the live points would hold this share of the evidence if all were as good as the best of them.
     pub f_live: f64,
     /// Independent runs from the prior, one after another, merged; their scatter is a check of the error of log Z.
     pub n_runs: usize,
@@ -93,10 +96,11 @@ impl Default for Settings {
             bound: Bound::Multi,
             proposal: Proposal::WhitenedSlice,
             n_steps: None,
+            steps_per_parameter: None,
             interval: Interval::Chord,
             min_efficiency: None,
             n_bootstrap: 20,
-            f_live: 0.05,
+            f_live: 0.4,
             n_runs: 1,
             n_eff: 0.0,
             log_z_err: None,
@@ -119,7 +123,9 @@ impl EngineSettings for Settings {
                 f_live: 0.01,
                 ..own
             },
-            "polychord" => Settings { bound: Bound::Multi, interval: Interval::StepOut, min_efficiency: Some(1.0), f_live: 1e-3, ..own },
+            "polychord" => {
+                Settings { steps_per_parameter: Some(5), interval: Interval::StepOut, min_efficiency: Some(1.0), f_live: 1e-3, ..own }
+            }
             _ => own,
         }
     }
@@ -142,8 +148,10 @@ impl EngineSettings for Settings {
         if !(self.block > 0.0 && self.block <= 0.75) {
             return refuse("block", self.block, "above 0 and at most 0.75");
         }
-        if self.n_steps == Some(0) {
-            return refuse("n_steps", "0", "at least 1");
+        for (key, steps) in [("n_steps", self.n_steps), ("steps_per_parameter", self.steps_per_parameter)] {
+            if steps == Some(0) {
+                return refuse(key, "0", "at least 1");
+            }
         }
         if self.bound == Bound::None && self.proposal == Proposal::RandomWalk {
             return refuse("bound", "\"none\"", "a bound that gives a random walk its steps: \"single\", \"multi\" or \"friends\"");
@@ -186,10 +194,10 @@ impl Settings {
 
     /// Steps or slices of one walk.
     pub fn steps(&self, n_dim: usize) -> usize {
-        self.n_steps.unwrap_or(match self.proposal {
+        self.n_steps.or(self.steps_per_parameter.map(|each| each * n_dim)).unwrap_or(match self.proposal {
             Proposal::RandomWalk => 20 + 2 * n_dim,
             Proposal::Uniform => 1,
-            _ => 3 + n_dim,
+            _ => (n_dim + 1).max(5),
         })
     }
 
