@@ -152,7 +152,7 @@ fn the_limit_of_calls_is_kept_and_a_higher_one_goes_on_in_the_middle_of_a_trajec
     assert!(sampler.extend(&spec(&limited(20_000))));
     let more = go(&mut *sampler, &values_only(&gauss)).unwrap();
     // A chain whose share lasts beyond the last block that all can finish leaves the rest of it.
-    assert!(more.n_like <= 20_000 && more.n_like > 19_000 && more.warnings.iter().any(|w| w.contains("not converged")), "{}", more.n_like);
+    assert!(more.n_like <= 20_000 && more.n_like > 18_000 && more.warnings.iter().any(|w| w.contains("not converged")), "{}", more.n_like);
     assert_eq!(bits(&more), bits(&run(&limited(20_000), 1, &problem(2, false), &values_only(&gauss))));
 }
 
@@ -161,7 +161,7 @@ fn means_and_spreads_are_right_with_gradients_and_with_differences_and_by_every_
     let plain = values_only(&gauss);
     let mut worst = 0.0;
     for adaptation in ["gradients", "windows"] {
-        for metric in ["diagonal", "low-rank", "dense"] {
+        for metric in ["auto", "diagonal", "low-rank", "dense"] {
             for (gradient, target) in [(true, &gauss as Target), (false, &plain)] {
                 let text = format!("n_eff = 1500\nadaptation = \"{adaptation}\"\nmetric = \"{metric}\"");
                 let p = run(&text, 7, &problem(3, gradient), target);
@@ -174,7 +174,7 @@ fn means_and_spreads_are_right_with_gradients_and_with_differences_and_by_every_
             }
         }
     }
-    // The largest of 72 normal deviates.
+    // The largest of 96 normal deviates.
     assert!(worst < 4.2, "{worst}");
 }
 
@@ -223,6 +223,25 @@ fn divergences_and_chains_in_different_modes_are_told() {
     };
     let p = run("n_eff = 1e9\nmax_draws = 250\nchains = 8\nstarts = 4", 1, &problem(1, true), &modes);
     assert!(Mixing::of(&p.u, 8, 0).r_hat > 1.5, "the chains are in two modes");
+}
+
+#[test]
+fn a_chain_that_begins_in_a_mode_of_no_mass_is_moved_and_one_in_a_mode_of_some_mass_stays() {
+    // Two peaks of one width, the second lower by so much.
+    let peaks = |lower: f64| {
+        move |u: &[f64]| {
+            let (a, b) = ((u[0] - 0.1) / 0.01, (u[0] - 0.9) / 0.01);
+            let first = -0.5 * a * a > -0.5 * b * b - lower;
+            let near = if first { a } else { b };
+            Some((-0.5 * near * near - if first { 0.0 } else { lower }, vec![-near / 0.01]))
+        }
+    };
+    let text = "n_eff = 1e9\nmax_draws = 250\nchains = 8\nstarts = 1";
+    let moved = |p: &Posterior| p.diagnostics.iter().find(|(name, _)| name == "chains_moved").unwrap().1;
+    let p = run(text, 1, &problem(1, true), &peaks(60.0));
+    assert!(moved(&p) > 0.0 && Mixing::of(&p.u, 8, 0).r_hat < 1.03, "{:?}", p.diagnostics);
+    let p = run(text, 1, &problem(1, true), &peaks(5.0));
+    assert!(moved(&p) == 0.0 && Mixing::of(&p.u, 8, 0).r_hat > 1.5, "{:?}", p.diagnostics);
 }
 
 #[test]

@@ -14,7 +14,7 @@ const EARLY: f64 = 0.3;
 const SETTLE: f64 = 0.15;
 const SHORT: usize = 10;
 const LONG: usize = 80;
-/// Transitions from one metric with directions to the next: it takes d^3 operations.
+/// Transitions from one metric with directions to the next, and no fewer than coordinates: it takes d^3 operations.
 const MATRIX_EVERY: usize = 10;
 
 /// What the end of a transition brings.
@@ -58,6 +58,15 @@ impl Warmup {
         self.done as f64 / self.length.max(1) as f64
     }
 
+    fn early(&self) -> usize {
+        (EARLY * self.length as f64) as usize
+    }
+
+    /// The early part is over, with this transition.
+    pub fn ends_early(&self) -> bool {
+        self.done > 0 && self.done == self.early()
+    }
+
     /// After a transition to `x`.
     pub fn learn(&mut self, x: &[f64], gradient: &[f64], diverging: bool) -> Lesson {
         self.done += 1;
@@ -86,7 +95,7 @@ impl Warmup {
         if self.done > settles {
             return Lesson::Nothing;
         }
-        let long = if (self.done as f64) < EARLY * self.length as f64 { SHORT } else { LONG };
+        let long = if self.done < self.early() { SHORT } else { LONG };
         if !diverging {
             self.keep(x, gradient);
         }
@@ -96,7 +105,7 @@ impl Warmup {
             self.gradient.drain(..self.newer * self.d);
             self.newer = self.x.len() / self.d;
         }
-        let due = self.shape == Shape::Diagonal || self.done.is_multiple_of(MATRIX_EVERY) || self.done == settles;
+        let due = self.shape == Shape::Diagonal || self.done.is_multiple_of(MATRIX_EVERY.max(self.d)) || self.done == settles;
         let metric = if due { self.metric() } else { None };
         match (metric, self.done == settles) {
             (metric, true) => Lesson::Fresh(metric),

@@ -14,6 +14,10 @@ use crate::task::Task;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+/// Most doublings in the early part of the warm-up, where steps are too small for the way to go.
+const EARLY_DEPTH: u32 = 6;
+/// Weight of the newest transition in the running mean of the log density.
+const NEWEST: f64 = 0.1;
 /// Times `starts` points of the prior are tried for one that is possible.
 const ROUNDS: u64 = 64;
 
@@ -38,6 +42,11 @@ pub struct Chain {
     metric: Metric,
     averaging: Averaging,
     warmup: Warmup,
+    /// Running mean of the log density.
+    level: f64,
+    /// Has been compared with the other chains, after the early part of the warm-up.
+    compared: bool,
+    pub moved: bool,
     /// Transitions and searches so far: each has a random stream.
     events: u64,
     pub draws: Draws,
@@ -58,6 +67,8 @@ enum Phase {
     Begun,
     Searching(Box<Search>),
     Moving(Box<Trajectory>),
+    /// Until all chains have the early part of the warm-up behind them.
+    Waiting,
     Resting,
 }
 
@@ -100,6 +111,9 @@ impl Chain {
             metric: Metric::diagonal(vec![1.0; d]),
             averaging: Averaging::from(1.0, settings.target_accept),
             warmup: Warmup::new(settings, d),
+            level: f64::NEG_INFINITY,
+            compared: false,
+            moved: false,
             events: 0,
             draws: Draws::default(),
             goal: 0,
@@ -116,6 +130,29 @@ impl Chain {
             self.move_on();
         }
         self.open_wanted();
+    }
+
+    pub fn waits(&self) -> bool {
+        matches!(self.phase, Phase::Waiting)
+    }
+
+    /// Natural log of the posterior mass about here, as if the law were normal (Laplace), but for a constant.
+    pub fn log_mass(&self) -> f64 {
+        self.level + self.metric.log_volume()
+    }
+
+    /// After the comparison: goes on with the warm-up.
+    pub fn go_on(&mut self) {
+        self.compared = true;
+        self.move_on();
+        self.open_wanted();
+    }
+
+    /// Goes on from where `other` is, with what that has learned.
+    pub fn move_to(&mut self, other: &Chain) {
+        (self.here, self.metric, self.level) = (other.here.clone(), other.metric.clone(), other.level);
+        (self.warmup, self.averaging) = (other.warmup.clone(), other.averaging.clone());
+        self.moved = true;
     }
 
     /// Has all draws, or no calls left for more.
@@ -191,7 +228,7 @@ impl Chain {
                 Ok(next) => self.want(next, self.slope),
                 Err(outcome) => self.arrive(outcome),
             },
-            Phase::Starting { .. } | Phase::Resting => {}
+            Phase::Starting { .. } | Phase::Waiting | Phase::Resting => {}
         }
         Ok(())
     }
@@ -231,6 +268,7 @@ impl Chain {
     fn begin(&mut self, state: State) {
         let width = |slope: &f64| if slope.is_finite() { 1.0 / slope.abs().max(1.0).sqrt() } else { 1.0 };
         self.metric = Metric::diagonal(state.gradient().iter().map(width).collect());
+        self.level = state.log_density;
         self.here = Some(Shared::new(state));
         self.search(1.0);
     }
@@ -260,9 +298,15 @@ impl Chain {
             self.phase = Phase::Resting;
             return;
         };
+        if !self.compared && self.warmup.ends_early() {
+            self.phase = Phase::Waiting;
+            return;
+        }
         let step = if self.is_warming() { self.averaging.step() } else { self.averaging.average() };
         let rng = self.rng();
-        let (trajectory, next) = Trajectory::begin(&here, &self.metric, step, self.limits, rng);
+        let depth = if self.compared || !self.is_warming() { self.limits.depth } else { self.limits.depth.min(EARLY_DEPTH) };
+        let limits = Limits { depth, ..self.limits };
+        let (trajectory, next) = Trajectory::begin(&here, &self.metric, step, limits, rng);
         self.phase = Phase::Moving(Box::new(trajectory));
         self.want(next, self.slope);
     }
@@ -273,6 +317,7 @@ impl Chain {
             self.draws.push(&outcome, self.coordinates.to_cube(outcome.state.x()));
             return self.move_on();
         }
+        self.level += NEWEST * (outcome.state.log_density - self.level);
         self.averaging.learn(outcome.accept);
         match self.warmup.learn(outcome.state.x(), outcome.state.gradient(), outcome.diverging) {
             Lesson::Nothing => self.move_on(),

@@ -13,6 +13,11 @@ const ORDINARY: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// stands for directions that no draw has shown.
 const GUESS: f64 = 5.0;
 const FAINT_GUESS: f64 = 0.1;
+/// Of a normal law gradients are a linear function of the draw. What they have beyond it, in units of what they have by it and a
+/// coordinate, says how far the law is from normal, or the chain from its place; above this directions are not trusted.
+const BEYOND_NORMAL: f64 = 0.75;
+/// More coordinates than this, and directions cost more time than they are worth.
+const MANY: usize = 100;
 
 /// n draws and gradients of d coordinates each, row-major.
 #[derive(Clone, Copy)]
@@ -33,14 +38,20 @@ impl Sample<'_> {
             return None;
         }
         let scale = self.scale(by)?;
-        if shape == Shape::Diagonal {
+        if shape == Shape::Diagonal || (shape == Shape::Auto && self.d > MANY) {
             return Some(Metric::diagonal(scale));
         }
         let correlated = match by {
             Adaptation::Windows => self.covariance(self.x, |i| 1.0 / scale[i], GUESS),
             Adaptation::Gradients => {
                 let c_x = self.covariance(self.x, |i| 1.0 / scale[i], FAINT_GUESS);
-                geometric_mean(&c_x, &self.covariance(self.gradient, |i| scale[i], FAINT_GUESS), self.d)
+                let c_g = self.covariance(self.gradient, |i| scale[i], FAINT_GUESS);
+                let matrix = geometric_mean(&c_x, &c_g, self.d);
+                // The trace of C_g S: of the gradients' covariance where S is the unit.
+                if shape == Shape::Auto && dot(&c_g, &matrix) > (1.0 + BEYOND_NORMAL) * self.d as f64 {
+                    return Some(Metric::diagonal(scale));
+                }
+                matrix
             }
         };
         let (factors, columns) = eigen(correlated, self.d);
@@ -204,6 +215,25 @@ mod tests {
         assert!(error(2000, Adaptation::Windows, Shape::Dense) < 0.1);
         assert!(error(2000, Adaptation::Windows, Shape::Diagonal) > 0.5, "the correlation is 0.95");
         assert!(sample(2).metric(Adaptation::Windows, Shape::Dense).is_none());
+    }
+
+    #[test]
+    fn auto_takes_directions_from_a_normal_law_and_not_from_a_banana() {
+        let rank = |sample: Sample, shape| sample.metric(Adaptation::Gradients, shape).unwrap().rank();
+        let (x, gradient, _) = normal_sample(60);
+        assert!(rank(Sample { d: 3, x: &x, gradient: &gradient }, Shape::Auto) > 0);
+        // a about 1, and b about 3 a^2.
+        let (mut x, mut gradient) = (Vec::new(), Vec::new());
+        for draw in 0..200 {
+            let mut e = [0.0; 2];
+            fill_normal(&mut stream(3, Purpose::NutsStart, 2, draw), &mut e);
+            let a = 1.0 + e[0];
+            x.extend([a, 3.0 * a * a + 0.1 * e[1]]);
+            gradient.extend([-e[0] + 60.0 * a * e[1], -10.0 * e[1]]);
+        }
+        let banana = Sample { d: 2, x: &x, gradient: &gradient };
+        assert!(rank(banana, Shape::LowRank) > 0);
+        assert_eq!(rank(banana, Shape::Auto), 0);
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Metric {
         self.factors.len()
     }
 
+    /// Natural log of the square root of the determinant.
+    pub fn log_volume(&self) -> f64 {
+        self.scale.iter().map(|s| libm::log(*s)).sum::<f64>() + 0.5 * self.factors.iter().map(|f| libm::log(*f)).sum::<f64>()
+    }
+
     /// Standard deviations of the coordinates.
     pub fn deviations(&self) -> Vec<f64> {
         let n = self.scale.len();

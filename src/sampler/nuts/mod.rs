@@ -24,6 +24,9 @@ use crate::sampler::{self, Ask, Engine, EngineSettings, EngineSpec, Posterior, P
 use crate::task::Answer;
 use serde::{Deserialize, Serialize};
 
+/// A chain is lost in a place whose posterior mass is estimated to be less than exp(-LOST) of what another chain's has.
+const LOST: f64 = 20.0;
+
 /// The engine: its chains, and the block of draws that they are in.
 #[derive(Serialize, Deserialize)]
 pub struct Nuts {
@@ -60,6 +63,9 @@ impl Engine for Nuts {
 
 impl Sampler for Nuts {
     fn ask(&mut self, room: usize) -> Ask {
+        if self.done.is_none() && self.chains.iter().all(Chain::waits) {
+            self.compare();
+        }
         if self.done.is_none() && self.chains.iter().all(Chain::rests) {
             self.end_block();
         }
@@ -137,6 +143,20 @@ impl Nuts {
     fn aim(&mut self) {
         let share = self.settings.n_like_max.map_or(u64::MAX, |most| most / self.chains.len() as u64);
         self.chains.iter_mut().for_each(|chain| chain.aim(self.goal, share));
+    }
+
+    /// Every chain has the early part of its warm-up behind it: those that are nowhere near the posterior begin anew where others are.
+    fn compare(&mut self) {
+        let mass: Vec<f64> = self.chains.iter().map(Chain::log_mass).collect();
+        let most = mass.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (kept, lost): (Vec<usize>, Vec<usize>) = (0..mass.len()).partition(|k| mass[*k] >= most - LOST);
+        for (n, k) in lost.into_iter().enumerate() {
+            let (at, mut chain) = (kept[n % kept.len()], self.chains.remove(k));
+            // Those after it are one place nearer meanwhile.
+            chain.move_to(&self.chains[if at > k { at - 1 } else { at }]);
+            self.chains.insert(k, chain);
+        }
+        self.chains.iter_mut().for_each(Chain::go_on);
     }
 
     /// Every chain rests: looks whether that is enough, else begins the next block.

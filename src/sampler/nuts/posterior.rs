@@ -79,6 +79,7 @@ fn diagnostics(chains: &[Chain], settings: &Settings, transitions: &Transitions)
         ("accept", mean(&|c: &Chain| c.draws.accept / c.draws.log_like.len() as f64)),
         ("step_size", mean(&Chain::step_size)),
         ("gradients_per_draw", steps / transitions.n_steps.len() as f64),
+        ("chains_moved", count(chains.iter().filter(|c| c.moved).count())),
         ("metric_rank", mean(&|c: &Chain| c.metric().rank() as f64)),
     ]
     .map(|(name, value)| (name.to_string(), value))

@@ -31,6 +31,8 @@ pub enum Adaptation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
+    /// As `LowRank` where draws and gradients agree on a normal law, and as `Diagonal` where they do not.
+    Auto,
     /// The scales of the coordinates.
     Diagonal,
     /// And the directions whose variance is more than twice or less than half of what the scales say.
@@ -50,7 +52,7 @@ pub struct Settings {
     /// Chains are put into so many groups of equal size, each begun at one point, and R-hat is the nested one: for many short
     /// chains. 0: each chain has its own beginning.
     pub groups: usize,
-    /// Transitions of each chain that only teach step size and metric; by default 400, 800 with another `metric` than `"diagonal"`, 1000 with `adaptation = "windows"`.
+    /// Transitions of each chain that only teach step size and metric; by default 400, 800 with metric `"low-rank"` or `"dense"`, 1000 with `adaptation = "windows"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<usize>,
     /// Draws of each chain between two looks at the effective sample size, at first; later a quarter of those so far.
@@ -68,7 +70,7 @@ pub struct Settings {
     pub difference_step: f64,
     /// What the metric is learned from: `"gradients"` (draws and gradients) or `"windows"` (draws, as in Stan).
     pub adaptation: Adaptation,
-    /// What the metric can tell apart: `"diagonal"`, `"low-rank"` or `"dense"`.
+    /// What the metric can tell apart: `"auto"`, `"diagonal"`, `"low-rank"` or `"dense"`.
     pub metric: Shape,
     /// Mean acceptance that the step size is adapted to: higher is slower, and safer where divergences are reported.
     pub target_accept: f64,
@@ -93,9 +95,7 @@ impl Default for Settings {
             gradient: Gradient::Auto,
             difference_step: 0.01,
             adaptation: Adaptation::Gradients,
-            // The others need fewer gradients where parameters are correlated, but on lynx and hare one chain in eight never got away from
-            // directions that it had learned on its way in.
-            metric: Shape::Diagonal,
+            metric: Shape::Auto,
             target_accept: 0.8,
             max_depth: 10,
             max_energy_error: 1000.0,
@@ -166,7 +166,7 @@ impl Settings {
     pub fn warmup(&self) -> usize {
         let usual = match (self.adaptation, self.metric) {
             (Adaptation::Windows, _) => 1000,
-            (Adaptation::Gradients, Shape::Diagonal) => 400,
+            (Adaptation::Gradients, Shape::Auto | Shape::Diagonal) => 400,
             (Adaptation::Gradients, _) => 800,
         };
         self.warmup.unwrap_or(usual)

@@ -45,10 +45,12 @@ impl State {
         &self.block[3 * self.d()..]
     }
 
-    /// Momentum, and velocity to be set with it.
-    pub fn motion(&mut self) -> (&mut [f64], &mut [f64]) {
+    /// Momentum, velocity to be set with it, and the gradient.
+    pub fn motion(&mut self) -> (&mut [f64], &mut [f64], &[f64]) {
         let d = self.d();
-        self.block[d..3 * d].split_at_mut(d)
+        let (momentum, rest) = self.block[d..].split_at_mut(d);
+        let (velocity, gradient) = rest.split_at_mut(d);
+        (momentum, velocity, gradient)
     }
 
     /// Total energy: kinetic less log density.

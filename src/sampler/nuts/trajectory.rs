@@ -180,8 +180,13 @@ impl Tree {
 
 /// The two checks that see a turn within the doubled trajectory's middle: each subtree with the nearest state of the other.
 fn crosses_back((earlier, next): (&Tree, &State), (before, later): (&State, &Tree)) -> bool {
-    let with = |momenta: &[f64], more: &State| -> Vec<f64> { momenta.iter().zip(more.momentum()).map(|(a, b)| a + b).collect() };
-    turns(&earlier.first, next, &with(&earlier.momenta, next)) || turns(before, &later.last, &with(&later.momenta, before))
+    turns_with(&earlier.first, next, &earlier.momenta, next) || turns_with(before, &later.last, &later.momenta, before)
+}
+
+/// Whether the states between these turn back, whose momenta sum to `momenta` and that of one state `more`.
+fn turns_with(first: &State, last: &State, momenta: &[f64], more: &State) -> bool {
+    let along = |velocity: &[f64]| dot(velocity, momenta) + dot(velocity, more.momentum());
+    !(along(first.velocity()) > 0.0 && along(last.velocity()) > 0.0)
 }
 
 fn turns(first: &State, last: &State, momenta: &[f64]) -> bool {
@@ -191,7 +196,7 @@ fn turns(first: &State, last: &State, momenta: &[f64]) -> bool {
 /// The same place with a fresh momentum.
 pub fn kicked(from: &State, metric: &Metric, rng: &mut ChaCha8Rng) -> State {
     let mut state = from.clone();
-    let (momentum, velocity) = state.motion();
+    let (momentum, velocity, _) = state.motion();
     fill_normal(rng, momentum);
     metric.momentum(momentum);
     metric.velocity(momentum, velocity);
@@ -211,9 +216,10 @@ pub fn start_step(from: &State, step: f64, metric: &Metric, half: &mut [f64]) ->
 
 /// The rest of it, once the gradient is known.
 pub fn finish_step(mut reached: State, half: &[f64], step: f64, metric: &Metric) -> State {
-    let kick: Vec<f64> = half.iter().zip(reached.gradient()).map(|(p, g)| p + 0.5 * step * g).collect();
-    let (momentum, velocity) = reached.motion();
-    momentum.copy_from_slice(&kick);
+    let (momentum, velocity, gradient) = reached.motion();
+    for ((p, half), g) in momentum.iter_mut().zip(half).zip(gradient) {
+        *p = half + 0.5 * step * g;
+    }
     metric.velocity(momentum, velocity);
     reached
 }
