@@ -7,7 +7,7 @@ pub use best::{BestFit, End};
 use crate::prior::{self, Space};
 use crate::sampler::{Posterior, Transitions};
 use crate::stats;
-use crate::stats::chains::Mixing;
+use crate::stats::chains::{Mixing, R_HAT_LIMIT};
 use serde::{Deserialize, Serialize};
 
 /// How a column of the result came about.
@@ -243,8 +243,7 @@ impl Fit {
     }
 }
 
-/// Vehtari et al. 2021: above this R-hat, and below this effective sample size, chains are not to be trusted.
-const R_HAT_LIMIT: f64 = 1.01;
+/// Below this effective sample size chains are not to be trusted (Vehtari et al. 2021).
 const ESS_LIMIT: f64 = 400.0;
 
 /// One quantity of a [`Fit`] over all its samples.

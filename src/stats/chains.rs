@@ -31,6 +31,8 @@ impl Mixing {
     }
 }
 
+/// Above this R-hat chains disagree, and are not to be trusted (Vehtari et al. 2021).
+pub const R_HAT_LIMIT: f64 = 1.01;
 /// Fewest draws of a chain that say anything.
 const FEWEST: usize = 4;
 

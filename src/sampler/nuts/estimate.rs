@@ -38,7 +38,9 @@ impl Sample<'_> {
             return None;
         }
         let scale = self.scale(by)?;
-        if shape == Shape::Diagonal || (shape == Shape::Auto && self.d > MANY) {
+        // Windows know no gradients to judge by.
+        let auto_diagonal = self.d > MANY || by == Adaptation::Windows;
+        if shape == Shape::Diagonal || (shape == Shape::Auto && auto_diagonal) {
             return Some(Metric::diagonal(scale));
         }
         let correlated = match by {

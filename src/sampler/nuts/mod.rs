@@ -26,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 /// A chain is lost in a place whose posterior mass is estimated to be less than exp(-LOST) of what another chain's has.
 const LOST: f64 = 20.0;
+/// Chains that disagree go on to so many times the effective sample size asked for.
+const PATIENCE: f64 = 4.0;
 
 /// The engine: its chains, and the block of draws that they are in.
 #[derive(Serialize, Deserialize)]
@@ -176,8 +178,12 @@ impl Nuts {
         }
     }
 
-    /// A block must be whole: the stop depends on the draws, and not on how many came for the calls that were left.
+    /// A block must be whole: the stop depends on the draws, and not on how many came for the calls that were left. Chains that do not
+    /// agree yet are given more draws, but not for ever.
     fn enough(&self) -> bool {
-        self.n_eff >= self.settings.n_eff && posterior::length(&self.chains) >= self.goal
+        let patient = self.n_eff < PATIENCE * self.settings.n_eff;
+        let whole = posterior::length(&self.chains) >= self.goal;
+        let reached = whole && self.n_eff >= self.settings.n_eff;
+        reached && (!patient || posterior::agree(&self.chains, self.n_dim, self.settings.groups))
     }
 }

@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::settings::Settings;
 use crate::sampler::{Posterior, SamplerError, Transitions};
-use crate::stats::chains::{e_bfmi, ess_bulk};
+use crate::stats::chains::{Mixing, R_HAT_LIMIT, e_bfmi, ess_bulk};
 
 /// Below it momenta explore the energies too slowly (Betancourt 2016).
 const E_BFMI_LIMIT: f64 = 0.3;
@@ -15,16 +15,24 @@ pub fn length(chains: &[Chain]) -> usize {
     chains.iter().map(|chain| chain.draws.log_like.len()).min().unwrap_or(0)
 }
 
+/// One coordinate of the unit cube, chain after chain.
+fn coordinate(chains: &[Chain], n_dim: usize, i: usize) -> Vec<f64> {
+    let n = length(chains);
+    let one = |chain: &Chain| -> Vec<f64> { chain.draws.u.chunks_exact(n_dim).take(n).map(|u| u[i]).collect() };
+    chains.iter().flat_map(one).collect()
+}
+
 /// The smallest bulk effective sample size of all coordinates of the unit cube (a monotone transform changes none); those that
 /// are constant say nothing.
 pub fn effective(chains: &[Chain], n_dim: usize) -> f64 {
-    let n = length(chains);
-    let coordinate = |i: usize| -> Vec<f64> {
-        let one = |chain: &Chain| -> Vec<f64> { chain.draws.u.chunks_exact(n_dim).take(n).map(|u| u[i]).collect() };
-        chains.iter().flat_map(one).collect()
-    };
-    let ess: Vec<f64> = (0..n_dim).map(|i| ess_bulk(&coordinate(i), chains.len())).filter(|ess| !ess.is_nan()).collect();
-    ess.into_iter().reduce(f64::min).unwrap_or(0.0)
+    let ess = (0..n_dim).map(|i| ess_bulk(&coordinate(chains, n_dim, i), chains.len())).filter(|ess| !ess.is_nan());
+    ess.reduce(f64::min).unwrap_or(0.0)
+}
+
+/// R-hat of no coordinate is above the limit.
+pub fn agree(chains: &[Chain], n_dim: usize, n_groups: usize) -> bool {
+    let above = |i: usize| Mixing::of(&coordinate(chains, n_dim, i), chains.len(), n_groups).r_hat > R_HAT_LIMIT;
+    !(0..n_dim).any(above)
 }
 
 pub fn posterior(chains: &[Chain], settings: &Settings, n_dim: usize, n_eff: f64) -> Result<Posterior, SamplerError> {
