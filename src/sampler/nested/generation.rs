@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::region::Region;
 use super::run::Run;
-use super::settings::{Interval, Proposal};
+use super::settings::{Bound, Interval, Proposal};
 use super::walk::{Count, Ground, Next, Walk};
 use crate::random::{Purpose, stream, uniform};
 
@@ -14,6 +14,8 @@ const GOOD_SHARE: f64 = 0.5;
 const SURPLUS: f64 = 1.1;
 /// Draws of a block at most, in live points.
 const MOST_DRAWS: usize = 16;
+/// Where a split of the live points did not pay, it is tried again after so many generations: most of a region's cost is in splits.
+const SPLIT_AGAIN: u64 = 4;
 /// Tries of the region for each draw at most: they cost no likelihood, but time.
 const MOST_TRIES: usize = 2000;
 
@@ -111,7 +113,11 @@ impl Run {
         g.number += 1;
         let mut rng = stream(self.seed, Purpose::NestedBounds, g.number, 0);
         let u: Vec<f64> = seeds.iter().flat_map(|id| self.book.at(*id).iter().copied()).collect();
-        g.region = Region::around(&u, self.n_dim, &self.periodic, self.settings.bound, self.settings.n_bootstrap, &mut rng);
+        let bound = match self.settings.bound {
+            Bound::Multi if g.n_cells() == 1 && g.number % SPLIT_AGAIN != 1 => Bound::Single,
+            bound => bound,
+        };
+        g.region = Region::around(&u, self.n_dim, &self.periodic, bound, self.settings.n_bootstrap, &mut rng);
         g.live = u;
         g.live.chunks_exact_mut(self.n_dim).for_each(|p| g.region.shift.apply(p));
         g.live_log_like = seeds.iter().map(|id| self.book.log_like[*id as usize]).collect();

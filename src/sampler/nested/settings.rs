@@ -13,7 +13,7 @@ pub enum Bound {
     None,
     /// One ellipsoid.
     Single,
-    /// As many ellipsoids as pay (Feroz, Hobson & Bridges 2009; accepted by BIC).
+    /// As many ellipsoids as pay (Feroz, Hobson & Bridges 2009).
     Multi,
     /// A ball around each live point (MLFriends: Buchner 2016, 2019).
     Friends,
