@@ -49,8 +49,9 @@ pub struct Ensemble {
     n_dim: usize,
     phase: Phase,
     walkers: Walkers,
-    /// Of each walker, in the order asked: its lane.
+    /// Of each walker, which is a lane: what is awaited, in the order asked, and how many were asked for.
     awaited: Vec<VecDeque<Proposal>>,
+    sent: Vec<u64>,
     n_awaited: usize,
     mail: VecDeque<Task>,
     calls: u64,
@@ -86,6 +87,7 @@ impl Engine for Ensemble {
             n_dim,
             phase: Phase::Starting(0),
             awaited: vec![VecDeque::new(); n],
+            sent: vec![0; n],
             n_awaited: 0,
             mail: VecDeque::new(),
             calls: 0,
@@ -103,26 +105,27 @@ impl Engine for Ensemble {
 }
 
 impl Ensemble {
-    /// Asks for the likelihood there. Every walker is a lane; its draws from the prior come first in it.
-    fn send(&mut self, walker: usize, seq: u64, to: Proposal) {
-        self.mail.push_back(Task { id: TaskId { lane: walker as u32, seq }, work: Work::LogLike(to_cube(&to.z)) });
+    /// Asks for the likelihood there.
+    fn send(&mut self, walker: usize, to: Proposal) {
+        let id = TaskId { lane: walker as u32, seq: self.sent[walker] };
+        self.mail.push_back(Task { id, work: Work::LogLike(to_cube(&to.z)) });
         self.awaited[walker].push_back(to);
+        self.sent[walker] += 1;
         self.n_awaited += 1;
         self.calls += 1;
     }
 
     /// Draws from the prior for walkers that have no place.
     fn draw(&mut self, round: u64) {
-        let tries = self.settings.n_tries as u64;
         for walker in 0..self.walkers.len() {
             if self.walkers.place(walker).log_like > f64::NEG_INFINITY {
                 continue;
             }
             let mut rng = stream(self.seed, Purpose::WalkerStart, walker as u64, round);
-            for draw in 0..tries {
+            for _ in 0..self.settings.n_tries {
                 let mut z = vec![0.0; self.n_dim];
                 fill_normal(&mut rng, &mut z);
-                self.send(walker, round * tries + draw, Proposal { z, log_factor: 0.0 });
+                self.send(walker, Proposal { z, log_factor: 0.0 });
             }
         }
     }
@@ -173,7 +176,7 @@ impl Ensemble {
             }
         }
         let to = step.propose(&self.walkers.place(walker).z, &at, &mut rng);
-        self.send(walker, self.settings.n_tries as u64 * ROUNDS + made, to);
+        self.send(walker, to);
     }
 
     /// Metropolis and Hastings: accepted or not, each by its own draw. Who waited for that goes on.
