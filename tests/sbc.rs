@@ -8,26 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A line with a normal posterior, known in closed form; quick to fit.
-const LINE: &str = r#"
-seed = 4
-[model]
-kind = "curve"
-y = "y"
-formula = "a + b*x"
-sigma = 0.5
-[model.data]
-x = [-2, -1, 0, 1, 2]
-y = [0, 0, 0, 0, 0]
-[parameters]
-a = { prior = "normal", mean = 1, sd = 1 }
-b = { prior = "normal", mean = 0, sd = 2 }
-[derived]
-height = "a + 2*b"
-[sampler]
-n_live = 100
-n_eff = 600
-n_networks = 0
-"#;
+const LINE: &str = concat!("\nseed = 4\n", include_str!("line.toml"), "[sampler]\nn_live = 100\nn_eff = 600\nn_networks = 0\n");
 
 fn sbc(mut command: Command, folder: &Path, job: &str, out: &str, extra: &[&str]) -> Output {
     let file = folder.join("job.toml");

@@ -5,23 +5,10 @@
 #   bench/engines/sbc.sh FITJOB      SEEDS=100 SIMS=100 ONLY="nested nuts"
 set -eu
 fitjob=$(realpath "${1:?the built fitjob}")
+line=$(realpath "$(dirname "$0")/../../tests/line.toml")
 cd "$(mktemp -d)"
 trap 'rm -rf "$PWD"' EXIT
-cat > line.toml <<'JOB'
-[model]
-kind = "curve"
-y = "y"
-formula = "a + b*x"
-sigma = 0.5
-[model.data]
-x = [-2, -1, 0, 1, 2]
-y = [0, 0, 0, 0, 0]
-[parameters]
-a = { prior = "normal", mean = 1, sd = 1 }
-b = { prior = "normal", mean = 0, sd = 2 }
-[derived]
-height = "a + 2*b"
-JOB
+cp "$line" line.toml
 echo "| engine | calibrations | p < .01 | < .05 | < .1 | < .5 | CPU s each |"
 echo "|---|---|---|---|---|---|---|"
 calibrate() { # METHOD SETTING...

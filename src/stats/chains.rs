@@ -23,12 +23,17 @@ impl Mixing {
     /// `n_groups` > 0: so many groups of chains with a common start, whose R-hat is the nested one.
     pub fn of(values: &[f64], n_chains: usize, n_groups: usize) -> Mixing {
         Mixing {
-            r_hat: if n_groups > 0 { nested_r_hat(values, n_chains, n_groups) } else { r_hat(values, n_chains) },
+            r_hat: r_hat_of(values, n_chains, n_groups),
             ess_bulk: ess_bulk(values, n_chains),
             ess_tail: ess_tail(values, n_chains),
             mcse_mean: mcse_mean(values, n_chains),
         }
     }
+}
+
+/// That of the chains, or with `n_groups` > 0 the nested one.
+pub fn r_hat_of(values: &[f64], n_chains: usize, n_groups: usize) -> f64 {
+    if n_groups > 0 { nested_r_hat(values, n_chains, n_groups) } else { r_hat(values, n_chains) }
 }
 
 /// Above this R-hat chains disagree, and are not to be trusted (Vehtari et al. 2021).

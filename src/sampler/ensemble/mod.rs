@@ -52,7 +52,6 @@ pub struct Ensemble {
     /// Of each walker, which is a lane: what is awaited, in the order asked, and how many were asked for.
     awaited: Vec<VecDeque<Proposal>>,
     sent: Vec<u64>,
-    n_awaited: usize,
     mail: VecDeque<Task>,
     calls: u64,
     /// Steps at which all walkers wait for the next look.
@@ -88,7 +87,6 @@ impl Engine for Ensemble {
             phase: Phase::Starting(0),
             awaited: vec![VecDeque::new(); n],
             sent: vec![0; n],
-            n_awaited: 0,
             mail: VecDeque::new(),
             calls: 0,
             goal: 0,
@@ -111,7 +109,6 @@ impl Ensemble {
         self.mail.push_back(Task { id, work: Work::LogLike(to_cube(&to.z)) });
         self.awaited[walker].push_back(to);
         self.sent[walker] += 1;
-        self.n_awaited += 1;
         self.calls += 1;
     }
 
@@ -198,10 +195,15 @@ impl Ensemble {
         }
     }
 
+    /// No step of all walkers is left by the limits.
+    fn spent(&self) -> bool {
+        let after = self.calls + self.walkers.len() as u64;
+        after > self.settings.n_like_max.unwrap_or(u64::MAX) || self.walkers.steps >= self.settings.n_steps
+    }
+
     /// Looks at the chains, and ends when they are long enough.
     fn judge(&mut self) {
-        let (n, steps) = (self.walkers.len() as u64, self.walkers.steps);
-        let spent = self.calls + n > self.settings.n_like_max.unwrap_or(u64::MAX) || steps >= self.settings.n_steps;
+        let (spent, steps) = (self.spent(), self.walkers.steps);
         if steps >= self.next_look {
             let length = self.chain.len() as u64 * self.chain.stride;
             self.next_look = steps + (length as f64 * (GROWTH - 1.0)) as u64 + 1;
@@ -265,7 +267,6 @@ impl Sampler for Ensemble {
         let Some(to) = self.awaited.get_mut(walker).and_then(VecDeque::pop_front) else {
             return Err(SamplerError("a likelihood came that was not asked for".into()));
         };
-        self.n_awaited -= 1;
         let Phase::Starting(round) = self.phase else {
             self.settle(walker, to, log_like);
             return Ok(());
@@ -274,7 +275,7 @@ impl Sampler for Ensemble {
         if log_like > self.walkers.place(walker).log_like {
             self.walkers.put(walker, Place { z: to.z, log_like });
         }
-        if self.n_awaited == 0 { self.begin(round) } else { Ok(()) }
+        if self.awaited.iter().all(VecDeque::is_empty) { self.begin(round) } else { Ok(()) }
     }
 
     fn progress(&self) -> Progress {
@@ -296,10 +297,8 @@ impl Sampler for Ensemble {
             return false;
         }
         (self.settings.n_eff, self.settings.n_like_max) = targets(asked);
-        let paid = self.calls + self.walkers.len() as u64 <= asked.n_like_max.unwrap_or(u64::MAX);
-        let room = paid && self.walkers.steps < self.settings.n_steps;
         let reached = self.converged() && self.look.as_ref().is_some_and(|look| self.worth(look) >= asked.n_eff);
-        if reached || !room {
+        if reached || self.spent() {
             return false;
         }
         self.phase = Phase::Walking;

@@ -38,7 +38,12 @@ impl Pass {
         }
         let values: Vec<f64> = self.live.iter().map(|id| book.log_like[*id as usize]).collect();
         let inside = log_sum(&values) - libm::log(values.len() as f64) + self.log_x;
-        libm::exp(inside - log_sum([inside, self.log_z]))
+        self.share(inside)
+    }
+
+    /// Of the evidence below the live points and `log_inside` together, the share of the latter.
+    fn share(&self, log_inside: f64) -> f64 {
+        libm::exp(log_inside - log_sum([log_inside, self.log_z]))
     }
 
     /// Whether no more points need to die: all are above the ceiling, or would hold less than `f_live` of the evidence even if each
@@ -46,7 +51,7 @@ impl Pass {
     pub fn is_over(&self, book: &Book, f_live: f64) -> bool {
         let values = || self.live.iter().map(|id| book.log_like[*id as usize]);
         let most = values().fold(f64::NEG_INFINITY, f64::max) + self.log_x;
-        values().fold(f64::INFINITY, f64::min) > self.ceiling || libm::exp(most - log_sum([most, self.log_z])) < f_live
+        values().fold(f64::INFINITY, f64::min) > self.ceiling || self.share(most) < f_live
     }
 
     /// Removes the `k` lowest, and whatever else has the likelihood of the last of them. None when all are equal: nothing is above.

@@ -153,10 +153,9 @@ impl Nuts {
         let most = mass.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (kept, lost): (Vec<usize>, Vec<usize>) = (0..mass.len()).partition(|k| mass[*k] >= most - LOST);
         for (n, k) in lost.into_iter().enumerate() {
-            let (at, mut chain) = (kept[n % kept.len()], self.chains.remove(k));
-            // Those after it are one place nearer meanwhile.
-            chain.move_to(&self.chains[if at > k { at - 1 } else { at }]);
-            self.chains.insert(k, chain);
+            let pair = self.chains.get_disjoint_mut([k, kept[n % kept.len()]]);
+            let [chain, other] = pair.expect("a lost chain is not one that is kept");
+            chain.move_to(other);
         }
         self.chains.iter_mut().for_each(Chain::go_on);
     }

@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::settings::Settings;
 use crate::sampler::{Posterior, SamplerError, Transitions};
-use crate::stats::chains::{Mixing, R_HAT_LIMIT, e_bfmi, ess_bulk};
+use crate::stats::chains::{R_HAT_LIMIT, e_bfmi, ess_bulk, r_hat_of};
 
 /// Below it momenta explore the energies too slowly (Betancourt 2016).
 const E_BFMI_LIMIT: f64 = 0.3;
@@ -31,7 +31,7 @@ pub fn effective(chains: &[Chain], n_dim: usize) -> f64 {
 
 /// R-hat of no coordinate is above the limit.
 pub fn agree(chains: &[Chain], n_dim: usize, n_groups: usize) -> bool {
-    let above = |i: usize| Mixing::of(&coordinate(chains, n_dim, i), chains.len(), n_groups).r_hat > R_HAT_LIMIT;
+    let above = |i: usize| r_hat_of(&coordinate(chains, n_dim, i), chains.len(), n_groups) > R_HAT_LIMIT;
     !(0..n_dim).any(above)
 }
 
