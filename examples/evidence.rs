@@ -122,7 +122,7 @@ fn answer(problem: &Problem, gradient: bool, toolbox: &mut dyn Toolbox, shared: 
         Work::LogLike(u) => {
             let x: Vec<f64> = u.iter().map(|u| problem.low + range * u).collect();
             if gradient {
-                derived = problem.gradient(&x).expect("it has one").iter().map(|slope| slope * range).collect();
+                derived = problem.gradient(&x).expect("it has one").into_iter().map(|slope| slope * range).collect();
             }
             Ok(Value::LogLike(problem.log_like(&x)))
         }

@@ -71,9 +71,10 @@ pub struct Answer {
 
 impl Answer {
     /// d log L / du, `n_dim` slopes, in a run where answers carry it; NaN where the point was rejected.
-    pub fn gradient(&self, n_dim: usize) -> Vec<f64> {
-        let first = self.derived.len().checked_sub(n_dim);
-        first.map_or(vec![f64::NAN; n_dim], |first| self.derived[first..].to_vec())
+    pub fn gradient(mut self, n_dim: usize) -> Vec<f64> {
+        let Some(first) = self.derived.len().checked_sub(n_dim) else { return vec![f64::NAN; n_dim] };
+        self.derived.drain(..first);
+        self.derived
     }
 }
 

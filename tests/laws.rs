@@ -115,7 +115,7 @@ fn every_name_leads_to_one_engine_that_works_with_no_setting_at_all() {
         let spec = EngineSpec::called(name).unwrap();
         assert_eq!(Some(spec.method()), canonical(name));
         spec.check(3).unwrap_or_else(|why| panic!("{name}: {why}"));
-        assert!(spec.width(3) >= 1, "{name}");
+        assert!(spec.width(&Problem { n_dim: 3, ..Problem::default() }) >= 1, "{name}");
         let again = EngineSpec::read(spec.method(), toml::Value::Table(spec.table().unwrap())).unwrap();
         assert_eq!(again, spec, "{name}: the settings written out are others");
         assert_eq!(spec.without_targets(), spec, "{name}: a preset may not set a target");
@@ -156,12 +156,13 @@ fn every_engine_keeps_as_many_calls_under_way_as_its_width_says() {
     for (method, row) in rows() {
         let spec = spec(method, row.settings);
         // Without gradients: differences are calls too.
-        let engine = Engine::start(&spec, 5, &Problem { n_dim: 2, ..Problem::default() }).unwrap();
+        let problem = Problem { n_dim: 2, ..Problem::default() };
+        let engine = Engine::start(&spec, 5, &problem).unwrap();
         let mut machine = Machine::new(engine, Site::of(&CRESCENT, false), 1, 0.0);
         machine.vast = true;
         machine.run().unwrap();
-        let widest = machine.record.widest;
-        assert!(widest >= spec.width(2), "{method}: at most {widest} calls were under way, and its width is {}", spec.width(2));
+        let (widest, width) = (machine.record.widest, spec.width(&problem));
+        assert!(widest >= width, "{method}: at most {widest} calls were under way, and its width is {width}");
     }
 }
 

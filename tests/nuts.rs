@@ -362,3 +362,20 @@ fn honest(name: &str, text: &str, seeds: u64, most: f64, spread: std::ops::Range
         assert!(mean.abs() < most && spread.contains(&sd), "{name}, {what}: {mean} {sd}");
     }
 }
+
+#[test]
+fn evaluators_that_will_find_no_work_are_told_of_before_the_run_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = folder.path().join("job.toml");
+    common::write(&job, "[model]\nkind = \"problem\"\nname = \"gauss3tut\"\n[sampler]\nmethod = \"nuts\"\nn_eff = 100\n");
+    let told = |cores: &str| {
+        let out = folder.path().join(cores);
+        let done = common::succeed(common::fitjob().arg("run").arg(&job).args(["--ncores", cores, "--out"]).arg(&out));
+        (common::text(&done.stderr), common::summary(&out)["warnings"].to_string())
+    };
+    let (shown, kept) = told("6");
+    let cure = "no more than 4 calls under way at a time, and there are 6 evaluators (ranks x threads): 2 of them will wait. Use fewer, or raise chains";
+    assert!(shown.contains(cure) && kept.contains(cure), "{shown}{kept}");
+    let (shown, kept) = told("4");
+    assert!(!shown.contains("of them will wait") && !kept.contains("of them will wait"), "{shown}{kept}");
+}

@@ -166,7 +166,7 @@ fn cost(job: &Job, draws: &[Draw], cores: usize) -> String {
     let (median, longest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
     let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
     let mut text = format!("\na call takes {} (median; longest {})\n", human(median), human(longest));
-    let width = job.engine.width(job.space.n_free()).max(1);
+    let width = job.engine.width(&job.problem()).max(1);
     let useful = (mean / SAMPLER_SECONDS).floor().clamp(1.0, width as f64) as usize;
     let limit = if useful == width { "what the method can have under way at a time" } else { "the sampler's own work" };
     let _ = match useful {
@@ -175,6 +175,9 @@ fn cost(job: &Job, draws: &[Draw], cores: usize) -> String {
     };
     if cores > useful {
         let _ = writeln!(text, "of the {cores} cores asked for, about {} would wait", cores - useful);
+    }
+    if useful == width {
+        let _ = writeln!(text, "(more can be under way with a higher {} in [sampler])", job.engine.widened_by());
     }
     text
 }

@@ -222,7 +222,7 @@ impl Desk {
         let stats = &effort.stats;
         self.facts.warnings.extend(self.rejection_warning(effort));
         let log = self.progress.finish(&effort.progress);
-        let facts = RunFacts {
+        let mut facts = RunFacts {
             wall_s,
             startup_s,
             total_wall_s: effort.totals.wall_s,
@@ -233,6 +233,7 @@ impl Desk {
             timed_out: stats.timed_out,
             ..self.facts
         };
+        facts.warnings.extend(facts.too_cheap());
         let (finished, mut log) = (self.dir.finish(root, fit, &facts), log);
         match &finished {
             Ok(summary) => {

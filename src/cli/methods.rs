@@ -2,7 +2,7 @@
 
 use super::exit;
 use crate::output::{print, text};
-use crate::sampler::{EngineSpec, Gives, METHODS, Method};
+use crate::sampler::{EngineSpec, Gives, METHODS, Method, Problem};
 use crate::world::{Role, World};
 use serde_json::{Value, json};
 
@@ -46,7 +46,11 @@ fn for_people(method: &Method, n_dim: usize) -> String {
         true => "slopes of log L: exact where the model gives them, else finite differences, made of calls",
         false => "values of log L only",
     };
-    let calls = text::count(spec.width(n_dim) as u64);
+    let calls = |gradient| text::count(spec.width(&Problem { n_dim, gradient, ..Problem::default() }) as u64);
+    let calls = match (calls(true), calls(false)) {
+        (exact, differences) if exact != differences => format!("{exact} (differences: {differences})"),
+        (any, _) => any,
+    };
     format!(
         "{}{aliases}\n  {}\n  gives   {gives}\n  needs   {needs}\n  scales  to {calls} calls at a time by its defaults, with {n_dim} \
          parameters: more cores would wait\n",
@@ -64,6 +68,6 @@ fn for_scripts(method: &Method, n_dim: usize) -> Value {
         "evidence": method.gives == Gives::Evidence,
         "gradient": spec.wants_gradient(),
         "parameters": n_dim,
-        "calls_at_a_time": spec.width(n_dim),
+        "calls_at_a_time": spec.width(&Problem { n_dim, ..Problem::default() }),
     })
 }

@@ -46,7 +46,8 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
     let package = share_package(world, &args.job)?;
     let job = agree(world, exit::JOB, job::resolve(&package).map_err(job_error))?;
     let threads = threads(world, args.ncores, &job);
-    let warnings = seats::warnings(&world.seats(threads));
+    let mut warnings = seats::warnings(&world.seats(threads));
+    warnings.extend(too_narrow(&job, world.size() * threads));
     let start =
         Start { begun, threads, identity: Identity::of(&job, &package), warnings, limit: args.time_limit, same_model: args.same_model };
     let opened = prepare(world, args, &package, &job, start)?;
@@ -74,6 +75,19 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
     let done = matches!(outcome, Outcome::Done(_));
     agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: done, ..stop })?;
     Ok(if done { exit::DONE } else { exit::STOPPED })
+}
+
+/// More evaluators than the engine has calls for.
+fn too_narrow(job: &Job, evaluators: usize) -> Option<String> {
+    let (width, method) = (job.engine.width(&job.problem()), job.engine.method());
+    (evaluators > width).then(|| {
+        format!(
+            "{method} with these settings has no more than {width} calls under way at a time, and there are {evaluators} evaluators (ranks x threads): \
+             {} of them will wait. Use fewer, or raise {} in [sampler] (other draws, the same posterior).",
+            evaluators - width,
+            job.engine.widened_by()
+        )
+    })
 }
 
 /// The run directory: opened and locked, compared with the job, taken into use. All ranks go through this together.

@@ -6,7 +6,7 @@ use super::tree::Node;
 use super::{JobError, Source, check, digest, emit};
 use crate::model::{self, Files, Model};
 use crate::prior::{Parameter, PriorSpec, Role, Space, Uniform};
-use crate::sampler::EngineSpec;
+use crate::sampler::{self, EngineSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,14 @@ pub struct Job {
     pub question: String,
     /// Which program computes the likelihood ([`Model::program`]).
     pub program: String,
+}
+
+impl Job {
+    /// What the engine is told of it.
+    pub fn problem(&self) -> sampler::Problem {
+        let gradient = self.engine.wants_gradient() && self.model.has_gradient();
+        sampler::Problem { n_dim: self.space.n_free(), periodic: self.space.periodic(), gradient }
+    }
 }
 
 /// Reads the files that the job names. Root only.

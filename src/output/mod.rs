@@ -69,10 +69,27 @@ pub struct RunFacts {
     pub warnings: Vec<String>,
 }
 
+/// Below so many seconds nobody asks how many ranks were worth it.
+const WORTH_A_WORD_S: f64 = 2.0;
+
 impl RunFacts {
     /// Seconds from the sampler's first question to its end.
     pub fn sampling_s(&self) -> f64 {
         self.wall_s - self.startup_s
+    }
+
+    /// Says so where one core would have been as quick as all that took part.
+    pub fn too_cheap(&self) -> Option<String> {
+        let (evaluators, took) = (self.ranks * self.threads, self.sampling_s());
+        let alone = self.sampler_s + self.busy_s.iter().chain(&self.compute_s).sum::<f64>();
+        (evaluators > 1 && took > WORTH_A_WORD_S && alone < took).then(|| {
+            format!(
+                "the likelihood is too cheap to be worth {evaluators} evaluators (ranks x threads): the run took {}, and one core would have \
+                 been as quick ({} of calls and sampler). `fitjob check` tells how many are worth it.",
+                text::duration(took),
+                text::duration(alone)
+            )
+        })
     }
 
     /// Share of the sampling time that each rank's threads spent inside the likelihood.

@@ -43,7 +43,10 @@ pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeO
     fn without_targets(&self) -> Self;
 
     /// Likelihood calls that can be under way at the same time: more cores than this would wait.
-    fn width(&self, n_dim: usize) -> usize;
+    fn width(&self, problem: &Problem) -> usize;
+
+    /// The setting that gives it more width.
+    const WIDENED_BY: &str;
 
     /// Whether calls should give d log L / du too, where the model can ([`crate::task::Answer::gradient`]).
     fn wants_gradient(&self) -> bool {
@@ -89,8 +92,13 @@ macro_rules! engines {
                 match self { $(EngineSpec::$variant(settings) => EngineSpec::$variant(settings.without_targets())),* }
             }
 
-            pub fn width(&self, n_dim: usize) -> usize {
-                match self { $(EngineSpec::$variant(settings) => settings.width(n_dim)),* }
+            pub fn width(&self, problem: &Problem) -> usize {
+                match self { $(EngineSpec::$variant(settings) => settings.width(problem)),* }
+            }
+
+            /// The setting that gives it more width.
+            pub fn widened_by(&self) -> &'static str {
+                match self { $(EngineSpec::$variant(_) => <$module::Settings as EngineSettings>::WIDENED_BY),* }
             }
 
             pub fn wants_gradient(&self) -> bool {

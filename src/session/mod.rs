@@ -28,7 +28,7 @@ use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
 use crate::fit::Fit;
 use crate::job::Job;
 use crate::prior::Space;
-use crate::sampler::{self, Problem, Progress, Sampler};
+use crate::sampler::{self, Progress, Sampler};
 use crate::stop::Stop;
 use crate::task::Evaluation;
 use crate::world::{Disagreement, Role, Root, World};
@@ -109,7 +109,7 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
         model: job.model.clone(),
         toolbox: sampler::toolbox,
         on_error: job.run.on_error,
-        gradients: job.engine.wants_gradient() && job.model.has_gradient(),
+        gradients: job.problem().gradient,
         call_limit: job.run.call_limit_s.map(seconds),
         silence_limit: seconds(job.run.silence_limit_s),
     };
@@ -140,8 +140,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
     let (mut sampler, under_way) = match state {
         Some((state, under_way)) => (sampler::restore(job.engine.method(), &state).map_err(|e| e.to_string())?, under_way),
         None => {
-            let problem = Problem { n_dim: job.space.n_free(), periodic: job.space.periodic(), gradient: site.gradients };
-            let built = sampler::build(&job.engine, job.seed, &problem);
+            let built = sampler::build(&job.engine, job.seed, &job.problem());
             (built.map_err(|e| e.to_string())?, UnderWay::default())
         }
     };

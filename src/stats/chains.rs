@@ -4,6 +4,7 @@
 //! Samples of one quantity are M chains of N draws, chain after chain in one slice. A quantity that is constant or not
 //! finite somewhere, and chains too short to tell, give NaN. The functions are libm's, so the figures are the same everywhere.
 
+use super::dot;
 use super::special::normal_quantile;
 
 /// What the chains say of one quantity.
@@ -44,24 +45,27 @@ const FEWEST: usize = 4;
 /// Rank-normalised split R-hat: the larger of that of the values and that of their distances from the median.
 pub fn r_hat(values: &[f64], n_chains: usize) -> f64 {
     let Some(halves) = Halves::of(values, n_chains) else { return f64::NAN };
-    let middle = median(&halves.values);
-    let folded = halves.map(|x| (x - middle).abs());
-    let (bulk, tail) = (halves.by_rank().r_hat(), folded.by_rank().r_hat());
+    let mut order = halves.order();
+    let bulk = halves.by_rank(&order).r_hat();
+    let middle = interpolated(&order, 0.5);
+    order.iter_mut().for_each(|(x, _)| *x = (*x - middle).abs());
+    // Falling and then rising, which a stable sort is quick with.
+    order.sort_by(by_value);
+    let tail = halves.by_rank(&order).r_hat();
     if bulk.is_nan() || tail.is_nan() { f64::NAN } else { bulk.max(tail) }
 }
 
 /// Effective sample size of the rank-normalised values.
 pub fn ess_bulk(values: &[f64], n_chains: usize) -> f64 {
-    Halves::of(values, n_chains).map_or(f64::NAN, |halves| halves.by_rank().ess())
+    Halves::of(values, n_chains).map_or(f64::NAN, |halves| halves.by_rank(&halves.order()).ess())
 }
 
 /// The smaller effective sample size of the shares below the 5 and the 95% quantile.
 pub fn ess_tail(values: &[f64], n_chains: usize) -> f64 {
     let Some(halves) = Halves::of(values, n_chains) else { return f64::NAN };
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    let order = sorted(values);
     let below = |level: f64| {
-        let limit = interpolated(&sorted, level);
+        let limit = interpolated(&order, level);
         halves.map(|x| f64::from(u8::from(x <= limit))).ess()
     };
     let (low, high) = (below(0.05), below(0.95));
@@ -128,14 +132,21 @@ impl Halves {
         Halves { values: self.values.iter().map(|x| f(*x)).collect(), n: self.n }
     }
 
-    /// Each value as the normal quantile of its rank (equal values share the mean rank).
-    fn by_rank(&self) -> Halves {
-        let total = self.values.len() as f64;
-        let quantile = |rank: f64| {
-            let p = (rank - 0.375) / (total + 0.25);
-            normal_quantile(p, 1.0 - p)
-        };
-        Halves { values: ranks(&self.values).into_iter().map(quantile).collect(), n: self.n }
+    fn order(&self) -> Vec<Placed> {
+        sorted(&self.values)
+    }
+
+    /// In place of each value the normal quantile of its rank in `order` (equal values share the mean rank).
+    fn by_rank(&self, order: &[Placed]) -> Halves {
+        let (mut values, mut first) = (vec![0.0; order.len()], 0);
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let rank = first as f64 + 0.5 * (group.len() as f64 + 1.0);
+            let p = (rank - 0.375) / (order.len() as f64 + 0.25);
+            let quantile = normal_quantile(p, 1.0 - p);
+            group.iter().for_each(|(_, at)| values[*at] = quantile);
+            first += group.len();
+        }
+        Halves { values, n: self.n }
     }
 
     fn r_hat(&self) -> f64 {
@@ -151,11 +162,10 @@ impl Halves {
         let chains = || self.values.chunks_exact(self.n);
         let (n, total) = (self.n as f64, self.values.len() as f64);
         let means: Vec<f64> = chains().map(mean).collect();
+        let mut off = self.values.clone();
+        off.chunks_exact_mut(self.n).zip(&means).for_each(|(x, m)| x.iter_mut().for_each(|x| *x -= m));
         // at lag t, divided by n, mean of all halves
-        let covariance = |lag: usize| -> f64 {
-            let one = |(x, m): (&[f64], &f64)| x.iter().zip(&x[lag..]).map(|(a, b)| (a - m) * (b - m)).sum::<f64>() / n;
-            chains().zip(&means).map(one).sum::<f64>() / means.len() as f64
-        };
+        let covariance = |lag: usize| off.chunks_exact(self.n).map(|x| dot(&x[..self.n - lag], &x[lag..])).sum::<f64>() / total;
         let within = covariance(0) * n / (n - 1.0);
         let all = within * (n - 1.0) / n + variance(&means);
         if all.is_nan() || all <= 0.0 {
@@ -195,32 +205,25 @@ fn variance(x: &[f64]) -> f64 {
     x.iter().map(|x| (x - m) * (x - m)).sum::<f64>() / (x.len() as f64 - 1.0)
 }
 
-/// From 1; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut first = 0;
-    for group in order.chunk_by(|a, b| values[*a] == values[*b]) {
-        let rank = first as f64 + 0.5 * (group.len() as f64 + 1.0);
-        group.iter().for_each(|at| ranks[*at] = rank);
-        first += group.len();
-    }
-    ranks
+/// A value, and where it stands in the slice that it is from.
+type Placed = (f64, usize);
+
+fn by_value(a: &Placed, b: &Placed) -> std::cmp::Ordering {
+    a.0.total_cmp(&b.0)
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    interpolated(&sorted, 0.5)
+fn sorted(values: &[f64]) -> Vec<Placed> {
+    let mut order: Vec<Placed> = values.iter().copied().zip(0..).collect();
+    order.sort_unstable_by(by_value);
+    order
 }
 
 /// Quantile by linear interpolation between order statistics (type 7 of Hyndman & Fan 1996), as the definition of the tail takes it.
-fn interpolated(sorted: &[f64], level: f64) -> f64 {
+fn interpolated(sorted: &[Placed], level: f64) -> f64 {
     let at = level * (sorted.len() - 1) as f64;
     let below = at as usize;
     let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (at - below as f64) * (sorted[above] - sorted[below])
+    sorted[below].0 + (at - below as f64) * (sorted[above].0 - sorted[below].0)
 }
 
 #[cfg(test)]

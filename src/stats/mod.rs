@@ -10,6 +10,18 @@ use std::borrow::Borrow;
 
 pub use resample::{independent, systematic};
 
+/// Scalar product of slices of one length.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // Four sums side by side: the order is fixed, and the processor need not wait for each.
+    let (a4, b4) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let mut sums = [0.0; 4];
+    for (a, b) in a4.0.iter().zip(b4.0) {
+        (0..4).for_each(|k| sums[k] += a[k] * b[k]);
+    }
+    let rest: f64 = a4.1.iter().zip(b4.1).map(|(a, b)| a * b).sum();
+    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+}
+
 /// ln(e^a + e^b).
 pub fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::constants::population;
 use crate::sampler::optimise::{self, Start};
-use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
+use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, refuse};
 
 /// How the searches differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -94,8 +94,10 @@ impl EngineSettings for Settings {
         Settings { n_like_max: None, ..self.clone() }
     }
 
-    fn width(&self, n_dim: usize) -> usize {
-        let one = self.population(n_dim);
+    const WIDENED_BY: &str = "n_starts";
+
+    fn width(&self, problem: &Problem) -> usize {
+        let one = self.population(problem.n_dim);
         match self.restarts {
             Restarts::None => one * self.n_starts,
             Restarts::Ipop => one * ((1 << self.n_starts.min(40)) - 1),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, Gives, SamplerError, needs_parameters, refuse};
+use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, needs_parameters, refuse};
 
 /// Settings of the ensemble sampler (Goodman & Weare 2010; ter Braak & Vrugt 2008; method names `ensemble`, `emcee`): walkers that step along the
 /// lines between each other.
@@ -75,8 +75,10 @@ impl EngineSettings for Settings {
         Settings { n_eff: Settings::default().n_eff, n_like_max: None, ..self.clone() }
     }
 
-    fn width(&self, n_dim: usize) -> usize {
-        self.walkers(n_dim) / self.n_groups.max(1)
+    const WIDENED_BY: &str = "n_walkers";
+
+    fn width(&self, problem: &Problem) -> usize {
+        self.walkers(problem.n_dim) / self.n_groups.max(1)
     }
 
     fn check(&self, n_dim: usize) -> Result<(), SamplerError> {

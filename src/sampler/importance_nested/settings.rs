@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
+use crate::sampler::{EngineSettings, Problem, SamplerError, needs_parameters, refuse};
 
 /// Settings of importance nested sampling (Lange 2023, MNRAS 525, 3181; method names `importance-nested`, `nautilus`).
 ///
@@ -85,7 +85,9 @@ impl EngineSettings for Settings {
         Settings { n_eff, n_like_max, ..self.clone() }
     }
 
-    fn width(&self, _n_dim: usize) -> usize {
+    const WIDENED_BY: &str = "window";
+
+    fn width(&self, _problem: &Problem) -> usize {
         self.window
     }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::optimise::{self, Start};
-use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
+use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, refuse};
 
 /// Settings of the quasi-Newton method with limited memory and bounds (method names `lbfgs`, `optimizer`): finds the point of the highest
 /// likelihood in the unit cube of the priors, by the model's gradients or by central differences, from many starts side by side.
@@ -61,7 +61,9 @@ impl EngineSettings for Settings {
     }
 
     /// With gradients; without them, each start has 2 n_dim + 1 under way.
-    fn width(&self, _n_dim: usize) -> usize {
+    const WIDENED_BY: &str = "n_starts";
+
+    fn width(&self, _problem: &Problem) -> usize {
         self.n_starts
     }
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::optimise::{self, Start};
-use crate::sampler::{EngineSettings, Gives, SamplerError, refuse};
+use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, refuse};
 
 /// Settings of the simplex method (Nelder & Mead 1965; method name `nelder-mead`): finds the point of the highest likelihood
 /// in the unit cube of the priors, without gradients, from many starts side by side.
@@ -49,7 +49,9 @@ impl EngineSettings for Settings {
         Settings { n_like_max: None, ..self.clone() }
     }
 
-    fn width(&self, _n_dim: usize) -> usize {
+    const WIDENED_BY: &str = "n_starts";
+
+    fn width(&self, _problem: &Problem) -> usize {
         self.n_starts
     }
 

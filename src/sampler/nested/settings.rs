@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
+use crate::sampler::{EngineSettings, Problem, SamplerError, needs_parameters, refuse};
 
 /// What encloses the live points, to draw from and to take directions from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -135,7 +135,9 @@ impl EngineSettings for Settings {
         Settings { n_eff, n_like_max, ..self.clone() }
     }
 
-    fn width(&self, _n_dim: usize) -> usize {
+    const WIDENED_BY: &str = "n_live";
+
+    fn width(&self, _problem: &Problem) -> usize {
         self.deleted(self.n_live)
     }
 

@@ -4,8 +4,9 @@
 //! for which the covariance of S^-1 x and that of the gradients agree, S C_g S = C_x, the geometric mean of C_x and C_g^-1, exact
 //! for a normal law from few draws (Seyboldt, Carlson & Carpenter 2025, minimal Fisher divergence).
 
-use super::metric::{Metric, dot};
+use super::metric::Metric;
 use super::settings::{Adaptation, Shape};
+use crate::stats::dot;
 
 /// Directions whose variance is within these factors of what the diagonal says are left to it by a metric of low rank.
 const ORDINARY: std::ops::RangeInclusive<f64> = 0.5..=2.0;

@@ -28,9 +28,10 @@ pub struct Evaluation {
     /// Number of its first call in the lane.
     first: u64,
     issued: usize,
-    /// Log-likelihoods, in the order asked: the point, then two for each coordinate.
+    log_like: Option<f64>,
+    /// Log-likelihoods beside it, two for each coordinate.
     #[serde(with = "crate::bulk::reals")]
-    told: Vec<f64>,
+    beside: Vec<f64>,
     #[serde(with = "crate::bulk::reals")]
     by_u: Vec<f64>,
 }
@@ -39,7 +40,7 @@ impl Evaluation {
     /// `spacing` gives the steps of the differences.
     pub fn new(x: Vec<f64>, slope: Slope, first: u64, spacing: impl FnOnce() -> Vec<f64>) -> Evaluation {
         let spacing = if slope == Slope::Differences { spacing() } else { Vec::new() };
-        Evaluation { x, slope, spacing, first, issued: 0, told: Vec::new(), by_u: Vec::new() }
+        Evaluation { x, slope, spacing, first, issued: 0, log_like: None, beside: Vec::new(), by_u: Vec::new() }
     }
 
     /// Likelihood calls that it takes.
@@ -73,8 +74,11 @@ impl Evaluation {
         if self.slope == Slope::Exact {
             self.by_u = by_u();
         }
-        self.told.push(log_like);
-        self.told.len() == self.total()
+        match self.log_like {
+            None => self.log_like = Some(log_like),
+            Some(_) => self.beside.push(log_like),
+        }
+        self.beside.len() == 2 * self.spacing.len()
     }
 
     pub fn x(&self) -> &[f64] {
@@ -83,26 +87,27 @@ impl Evaluation {
 
     /// The state at rest; its gradient is not a number where there is none.
     pub fn state(self, coordinates: &Coordinates) -> State {
-        let log_like = self.told[0];
+        let log_like = self.log_like.unwrap_or(f64::NAN);
         let gradient = match self.slope {
             Slope::None => vec![f64::NAN; self.x.len()],
             Slope::Exact => coordinates.gradient(&self.x, self.by_u),
             Slope::Differences => {
-                let mut slope = differences(&self.told, &self.spacing);
+                let mut slope = differences(log_like, &self.beside, &self.spacing);
                 coordinates.add_prior(&self.x, &mut slope);
                 slope
             }
         };
-        State::new(&self.x, &gradient, log_like, log_like + coordinates.log_prior(&self.x))
+        let log_density = log_like + coordinates.log_prior(&self.x);
+        State::new(self.x, &gradient, log_like, log_density)
     }
 }
 
 /// Central; one-sided where the other side is impossible.
-fn differences(told: &[f64], spacing: &[f64]) -> Vec<f64> {
+fn differences(at: f64, beside: &[f64], spacing: &[f64]) -> Vec<f64> {
     let one = |(pair, h): (&[f64], &f64)| match (pair[0].is_finite(), pair[1].is_finite()) {
-        (true, false) => (told[0] - pair[0]) / h,
-        (false, true) => (pair[1] - told[0]) / h,
+        (true, false) => (at - pair[0]) / h,
+        (false, true) => (pair[1] - at) / h,
         _ => (pair[1] - pair[0]) / (2.0 * h),
     };
-    told[1..].chunks_exact(2).zip(spacing).map(one).collect()
+    beside.chunks_exact(2).zip(spacing).map(one).collect()
 }

@@ -1,6 +1,7 @@
 //! The metric of the chains: an estimate of the posterior covariance, D (1 + V (L - 1) V') D with a diagonal D, orthonormal columns
 //! V and their factors L. No columns: diagonal; some: low rank; all: dense.
 
+use crate::stats::dot;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,9 +49,7 @@ impl Metric {
         for ((v, p), s) in velocity.iter_mut().zip(momentum).zip(&self.scale) {
             *v = s * p;
         }
-        if !self.factors.is_empty() {
-            self.stretch(velocity, |factor| factor);
-        }
+        self.stretch(velocity, |factor| factor);
         for (v, s) in velocity.iter_mut().zip(&self.scale) {
             *v *= s;
         }
@@ -64,23 +63,11 @@ impl Metric {
         }
     }
 
-    /// Multiplies the part of `x` along each column by what `by` makes of its factor.
+    /// Multiplies the part of `x` along each column by what `by` makes of its factor; the columns are orthogonal, so one after another.
     fn stretch(&self, x: &mut [f64], by: impl Fn(f64) -> f64) {
-        let columns = || self.columns.chunks_exact(x.len());
-        let parts: Vec<f64> = columns().zip(&self.factors).map(|(column, factor)| (by(*factor) - 1.0) * dot(column, x)).collect();
-        for (column, part) in self.columns.chunks_exact(x.len()).zip(parts) {
+        for (column, factor) in self.columns.chunks_exact(x.len()).zip(&self.factors) {
+            let part = (by(*factor) - 1.0) * dot(column, x);
             x.iter_mut().zip(column).for_each(|(x, c)| *x += part * c);
         }
     }
-}
-
-pub fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Four sums side by side: the order is fixed, and the processor need not wait for each.
-    let (a4, b4) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-    let mut sums = [0.0; 4];
-    for (a, b) in a4.0.iter().zip(b4.0) {
-        (0..4).for_each(|k| sums[k] += a[k] * b[k]);
-    }
-    let rest: f64 = a4.1.iter().zip(b4.1).map(|(a, b)| a * b).sum();
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
 }

@@ -19,7 +19,6 @@ pub use settings::{Adaptation, Gradient, Settings, Shape};
 
 use self::chain::Chain;
 use self::coordinates::Coordinates;
-use self::evaluation::Slope;
 use crate::sampler::{self, Ask, Engine, EngineSettings, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
 use crate::task::Answer;
 use serde::{Deserialize, Serialize};
@@ -37,8 +36,9 @@ pub struct Nuts {
     chains: Vec<Chain>,
     /// Draws of each chain at the end of the block.
     goal: usize,
-    /// At the end of the last block.
+    /// At the end of the last block: of the slowest coordinate, or of one that was found too slow already.
     n_eff: f64,
+    slowest: usize,
     done: Option<String>,
 }
 
@@ -52,12 +52,11 @@ impl Engine for Nuts {
                 "[sampler] gradient = \"exact\" cannot work: the model gives no gradient; use \"auto\" or \"differences\"".into(),
             ));
         }
-        let slope = if problem.gradient && settings.wants_gradient() { Slope::Exact } else { Slope::Differences };
-        let coordinates = Coordinates::new(problem);
+        let (slope, coordinates) = (settings.slope(problem), Coordinates::new(problem));
         let chain = |lane| Chain::new(&settings, seed, lane as u32, &coordinates, slope);
         let chains = (0..settings.chains).map(chain).collect();
         let goal = settings.block.min(settings.max_draws);
-        let mut nuts = Nuts { n_dim: problem.n_dim, chains, goal, n_eff: 0.0, done: None, settings };
+        let mut nuts = Nuts { n_dim: problem.n_dim, chains, goal, n_eff: 0.0, slowest: 0, done: None, settings };
         nuts.aim();
         Ok(nuts)
     }
@@ -74,7 +73,7 @@ impl Sampler for Nuts {
         if let Some(why) = &self.done {
             return Ask::Done(why.clone());
         }
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::with_capacity(room.min(self.chains.len()));
         for chain in &mut self.chains {
             while tasks.len() < room
                 && let Some(task) = chain.next_task()
@@ -89,7 +88,8 @@ impl Sampler for Nuts {
         let Some(chain) = self.chains.get_mut(answer.id.lane as usize) else {
             return Err(SamplerError(format!("an answer came of lane {}, which there is not", answer.id.lane)));
         };
-        chain.tell(sampler::log_like(&answer)?, || answer.gradient(self.n_dim))
+        let n_dim = self.n_dim;
+        chain.tell(sampler::log_like(&answer)?, || answer.gradient(n_dim))
     }
 
     fn progress(&self) -> Progress {
@@ -162,8 +162,11 @@ impl Nuts {
 
     /// Every chain rests: looks whether that is enough, else begins the next block.
     fn end_block(&mut self) {
-        self.n_eff = posterior::effective(&self.chains, self.n_dim);
         let draws = posterior::length(&self.chains);
+        // The slowest at the last look is likely to be too slow still: that is enough to know, but at the end.
+        let last = draws < self.goal || draws >= self.settings.max_draws;
+        let enough = if last { 0.0 } else { self.settings.n_eff };
+        (self.slowest, self.n_eff) = posterior::slowest(&self.chains, self.n_dim, self.slowest, enough);
         if self.enough() {
             self.done = Some(format!("effective sample size {:.0}", self.n_eff));
         } else if draws < self.goal {
@@ -171,7 +174,7 @@ impl Nuts {
         } else if draws >= self.settings.max_draws {
             self.done = Some(format!("max_draws = {} is reached with an effective sample size of {:.0}", draws, self.n_eff));
         } else {
-            // By a quarter at least: looks at long chains cost time.
+            // By a quarter at least: looks at long chains cost time. The target has no say, so that a raised one finds the same draws.
             self.goal = (self.goal + self.settings.block.max(self.goal / 4)).min(self.settings.max_draws);
             self.aim();
         }

@@ -25,8 +25,22 @@ fn coordinate(chains: &[Chain], n_dim: usize, i: usize) -> Vec<f64> {
 /// The smallest bulk effective sample size of all coordinates of the unit cube (a monotone transform changes none); those that
 /// are constant say nothing.
 pub fn effective(chains: &[Chain], n_dim: usize) -> f64 {
-    let ess = (0..n_dim).map(|i| ess_bulk(&coordinate(chains, n_dim, i), chains.len())).filter(|ess| !ess.is_nan());
-    ess.reduce(f64::min).unwrap_or(0.0)
+    slowest(chains, n_dim, 0, 0.0).1
+}
+
+/// The coordinate of the smallest one, and that. Looks at `first` first, and no farther than to one that is below `enough`.
+pub fn slowest(chains: &[Chain], n_dim: usize, first: usize, enough: f64) -> (usize, f64) {
+    let mut least = (first, f64::INFINITY);
+    for i in std::iter::once(first).chain((0..n_dim).filter(|i| *i != first)) {
+        let ess = ess_bulk(&coordinate(chains, n_dim, i), chains.len());
+        if ess < least.1 {
+            least = (i, ess);
+        }
+        if ess < enough {
+            break;
+        }
+    }
+    if least.1.is_finite() { least } else { (first, 0.0) }
 }
 
 /// R-hat of no coordinate is above the limit.

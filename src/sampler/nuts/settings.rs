@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, Gives, SamplerError, needs_parameters, refuse};
+use super::coordinates::Coordinates;
+use super::evaluation::Slope;
+use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, needs_parameters, refuse};
 
 /// Where gradients come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,6 +106,12 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    pub(super) fn slope(&self, problem: &Problem) -> Slope {
+        if problem.gradient && self.wants_gradient() { Slope::Exact } else { Slope::Differences }
+    }
+}
+
 impl EngineSettings for Settings {
     const GIVES: Gives = Gives::Sample;
 
@@ -120,11 +128,11 @@ impl EngineSettings for Settings {
         Settings { n_eff, n_like_max, ..self.clone() }
     }
 
-    fn width(&self, n_dim: usize) -> usize {
-        match self.gradient {
-            Gradient::Exact => self.chains,
-            Gradient::Auto | Gradient::Differences => self.chains * (2 * n_dim + 1),
-        }
+    const WIDENED_BY: &str = "chains";
+
+    fn width(&self, problem: &Problem) -> usize {
+        let of_one = if self.slope(problem) == Slope::Exact { 1 } else { 2 * Coordinates::new(problem).len() + 1 };
+        self.chains * of_one
     }
 
     fn wants_gradient(&self) -> bool {

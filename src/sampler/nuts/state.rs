@@ -1,5 +1,6 @@
 //! A point in phase space, shared by the parts of a trajectory that refer to it.
 
+use crate::stats::dot;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::rc::Rc;
 
@@ -14,17 +15,19 @@ pub struct State {
 }
 
 impl State {
+    /// Numbers in the block, a coordinate.
+    pub const SIZE: usize = 4;
+
     /// At rest at `x`.
-    pub fn new(x: &[f64], gradient: &[f64], log_like: f64, log_density: f64) -> State {
-        let d = x.len();
-        let mut block = vec![0.0; 4 * d];
-        block[..d].copy_from_slice(x);
-        block[3 * d..].copy_from_slice(gradient);
+    pub fn new(x: Vec<f64>, gradient: &[f64], log_like: f64, log_density: f64) -> State {
+        let (d, mut block) = (x.len(), x);
+        block.resize(3 * d, 0.0);
+        block.extend_from_slice(gradient);
         State { block, log_like, log_density }
     }
 
     fn d(&self) -> usize {
-        self.block.len() / 4
+        self.block.len() / State::SIZE
     }
 
     pub fn x(&self) -> &[f64] {
@@ -55,7 +58,7 @@ impl State {
 
     /// Total energy: kinetic less log density.
     pub fn energy(&self) -> f64 {
-        0.5 * super::metric::dot(self.momentum(), self.velocity()) - self.log_density
+        0.5 * dot(self.momentum(), self.velocity()) - self.log_density
     }
 }
 

@@ -4,10 +4,10 @@
 //! Leaves go on a stack; two subtrees of equal depth on its top become one. So the tree is the recursive one, and what is
 //! kept is a subtree for each depth.
 
-use super::metric::{Metric, dot};
+use super::metric::Metric;
 use super::state::{Shared, State};
 use crate::random::{fill_normal, uniform};
-use crate::stats::log_add;
+use crate::stats::{dot, log_add};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ struct Tree {
     first: Shared,
     last: Shared,
     drawn: Shared,
+    /// Empty where one state is all.
     #[serde(with = "crate::bulk::reals")]
     momenta: Vec<f64>,
     /// Log of the sum of exp(H0 - H).
@@ -157,20 +158,27 @@ impl Trajectory {
 
 impl Tree {
     fn leaf(state: Shared, log_weight: f64) -> Tree {
-        let momenta = state.momentum().to_vec();
-        Tree { depth: 0, first: state.clone(), last: state.clone(), drawn: state, momenta, log_weight }
+        Tree { depth: 0, first: state.clone(), last: state.clone(), drawn: state, momenta: Vec::new(), log_weight }
+    }
+
+    /// The sum of momenta.
+    fn momenta(&self) -> &[f64] {
+        if self.depth == 0 { self.first.momentum() } else { &self.momenta }
     }
 
     /// Joins `later` to the last end; true where the whole turns back on itself. `biased`: the draw prefers `later` (progressive
     /// sampling); otherwise each state has its weight.
     fn absorb(&mut self, later: Tree, biased: bool, rng: &mut ChaCha8Rng) -> bool {
         let across = self.depth > 0 && crosses_back((self, &later.first), (&self.last, &later));
+        if self.depth == 0 {
+            self.momenta = self.first.momentum().to_vec();
+        }
+        self.momenta.iter_mut().zip(later.momenta()).for_each(|(sum, p)| *sum += p);
         let total = log_add(self.log_weight, later.log_weight);
         let against = if biased { self.log_weight } else { total };
         if later.log_weight >= against || uniform(rng) < libm::exp(later.log_weight - against) {
             self.drawn = later.drawn;
         }
-        self.momenta.iter_mut().zip(&later.momenta).for_each(|(sum, p)| *sum += p);
         self.last = later.last;
         self.log_weight = total;
         self.depth += 1;
@@ -180,12 +188,13 @@ impl Tree {
 
 /// The two checks that see a turn within the doubled trajectory's middle: each subtree with the nearest state of the other.
 fn crosses_back((earlier, next): (&Tree, &State), (before, later): (&State, &Tree)) -> bool {
-    turns_with(&earlier.first, next, &earlier.momenta, next) || turns_with(before, &later.last, &later.momenta, before)
+    turns_with(&earlier.first, next, earlier.momenta(), next) || turns_with(before, &later.last, later.momenta(), before)
 }
 
 /// Whether the states between these turn back, whose momenta sum to `momenta` and that of one state `more`.
 fn turns_with(first: &State, last: &State, momenta: &[f64], more: &State) -> bool {
-    let along = |velocity: &[f64]| dot(velocity, momenta) + dot(velocity, more.momentum());
+    let all = || momenta.iter().zip(more.momentum()).map(|(sum, p)| sum + p);
+    let along = |velocity: &[f64]| velocity.iter().zip(all()).map(|(v, p)| v * p).sum::<f64>();
     !(along(first.velocity()) > 0.0 && along(last.velocity()) > 0.0)
 }
 
@@ -208,7 +217,9 @@ pub fn start_step(from: &State, step: f64, metric: &Metric, half: &mut [f64]) ->
     for ((half, p), g) in half.iter_mut().zip(from.momentum()).zip(from.gradient()) {
         *half = p + 0.5 * step * g;
     }
-    let mut next = vec![0.0; half.len()];
+    // With room for the state that it becomes.
+    let mut next = Vec::with_capacity(State::SIZE * half.len());
+    next.resize(half.len(), 0.0);
     metric.velocity(half, &mut next);
     next.iter_mut().zip(from.x()).for_each(|(v, x)| *v = x + step * *v);
     next

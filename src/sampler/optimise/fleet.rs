@@ -150,8 +150,8 @@ impl<P: Plan> Fleet<P> {
         false
     }
 
-    fn reply(&self, answer: &Answer) -> Result<Reply, SamplerError> {
-        let cost = -sampler::log_like(answer)?;
+    fn reply(&self, answer: Answer) -> Result<Reply, SamplerError> {
+        let cost = -sampler::log_like(&answer)?;
         let slope = if self.gradient { answer.gradient(self.cube.n_dim).iter().map(|s| -s).collect() } else { vec![] };
         Ok(Reply { cost, slope })
     }
@@ -178,12 +178,13 @@ impl<P: Plan> Sampler for Fleet<P> {
     }
 
     fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
-        let reply = self.reply(&answer)?;
-        if answer.id.lane == MEASURING {
+        let number = answer.id.lane;
+        let reply = self.reply(answer)?;
+        if number == MEASURING {
             self.replies.push(reply);
             return Ok(());
         }
-        let lane = self.lanes.get_mut(answer.id.lane as usize);
+        let lane = self.lanes.get_mut(number as usize);
         let told = lane.ok_or("a likelihood came of a search that there is not").and_then(|lane| lane.tell(reply));
         told.map_err(|why| SamplerError(why.into()))
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::{EngineSettings, SamplerError, needs_parameters, refuse};
+use crate::sampler::{EngineSettings, Problem, SamplerError, needs_parameters, refuse};
 
 /// How walkers move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,7 +104,9 @@ impl EngineSettings for Settings {
         Settings { n_eff, n_like_max, ..self.clone() }
     }
 
-    fn width(&self, _n_dim: usize) -> usize {
+    const WIDENED_BY: &str = "n_active";
+
+    fn width(&self, _problem: &Problem) -> usize {
         self.n_active
     }
 

@@ -2,6 +2,7 @@
 //! sample size, and CPU a gradient. `beside-nuts-rs [eight-schools | PROBLEM] [SEEDS] [DRAWS]`; 4 chains, nuts-rs's defaults.
 
 use fitjob::model::problem::Problem;
+use fitjob::sampler::standard;
 use fitjob::stats::chains::{ess_bulk, r_hat};
 use nuts_rs::rand::SeedableRng;
 use nuts_rs::rand::rngs::StdRng;
@@ -50,10 +51,7 @@ impl CpuLogpFunc for Density {
     fn logp(&mut self, x: &[f64], slope: &mut [f64]) -> Result<f64, NotFinite> {
         let log_p = match self {
             Density::EightSchools => eight_schools(x, slope),
-            Density::Problem(problem) => {
-                slope.copy_from_slice(&problem.gradient(x).expect("a problem with a gradient"));
-                problem.log_like(x)
-            }
+            Density::Problem(problem) => in_box(problem, x, slope),
         };
         if log_p.is_finite() { Ok(log_p) } else { Err(NotFinite) }
     }
@@ -80,6 +78,16 @@ fn eight_schools(x: &[f64], slope: &mut [f64]) -> f64 {
         slope[2 + i] = pull * tau - eta[i];
     }
     log_p
+}
+
+/// Under the uniform prior on the problem's box, in the coordinates and with the transforms of fitjob's nuts.
+fn in_box(problem: &Problem, z: &[f64], slope: &mut [f64]) -> f64 {
+    let range = problem.high - problem.low;
+    let x: Vec<f64> = standard::to_cube(z).into_iter().map(|u| problem.low + range * u).collect();
+    let by_x = problem.gradient(&x).expect("a problem with a gradient");
+    slope.iter_mut().zip(by_x).for_each(|(slope, by_x)| *slope = by_x * range);
+    standard::posterior_gradient(z, slope);
+    problem.log_like(&x) + standard::log_prior(z)
 }
 
 fn main() {
