@@ -2,7 +2,6 @@
 
 use super::cells::{ProductRows, Sums};
 use crate::bound::blocks::{Blocks, WIDE};
-use crate::bound::linalg::moments;
 use crate::stats::log_sum;
 
 const LLOYD_STEPS: usize = 10;
@@ -64,12 +63,15 @@ fn log_volume(points: &[f64], d: usize, sums: &Sums) -> f64 {
 
 /// Centred, each coordinate divided by its standard deviation.
 fn standardised(x: &[f64], d: usize) -> Vec<f64> {
-    let (mean, covariance) = moments(x, d, &vec![1.0; x.len() / d]);
-    let scale: Vec<f64> = (0..d).map(|j| covariance[j * d + j].sqrt().max(1e-300)).collect();
-    let mut white = x.to_vec();
+    let n = (x.len() / d) as f64;
+    let (mut white, mut mean, mut variance) = (x.to_vec(), vec![0.0; d], vec![0.0; d]);
+    x.chunks_exact(d).for_each(|p| mean.iter_mut().zip(p).for_each(|(m, v)| *m += v / n));
     for p in white.chunks_exact_mut(d) {
-        p.iter_mut().zip(&mean).zip(&scale).for_each(|((p, m), s)| *p = (*p - m) / s);
+        p.iter_mut().zip(&mean).for_each(|(v, m)| *v -= m);
+        variance.iter_mut().zip(p).for_each(|(s, v)| *s += *v * *v / n);
     }
+    let scale: Vec<f64> = variance.iter().map(|v| 1.0 / v.sqrt().max(1e-300)).collect();
+    white.chunks_exact_mut(d).for_each(|p| p.iter_mut().zip(&scale).for_each(|(v, s)| *v *= s));
     white
 }
 
