@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is for. Two purposes never share a stream; a number here is never reused.
+/// What a stream is for. Two purposes never share a stream; a number here is never reused (14 was one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -64,8 +64,6 @@ pub enum Purpose {
     NestedStarts = 12,
     /// Nested sampling, bounds and their bootstraps: lane = generation.
     NestedBounds = 13,
-    /// Nested sampling, simulated volumes: lane = realisation.
-    NestedVolumes = 14,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.
@@ -88,8 +86,8 @@ pub fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 /// libm's and not the system's, whose last bit may differ between processors.
 pub fn normal_pair(rng: &mut ChaCha8Rng) -> (f64, f64) {
     let radius = (-2.0 * libm::log(1.0 - uniform(rng))).sqrt();
-    let angle = std::f64::consts::TAU * uniform(rng);
-    (radius * libm::cos(angle), radius * libm::sin(angle))
+    let (sin, cos) = libm::sincos(std::f64::consts::TAU * uniform(rng));
+    (radius * cos, radius * sin)
 }
 
 /// Fills `out` with independent standard normals.

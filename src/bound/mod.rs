@@ -1,5 +1,6 @@
 //! Regions of the unit cube that hold the points above a likelihood threshold.
 
+pub mod blocks;
 pub mod cpu;
 pub mod ellipsoid;
 pub mod emulator;

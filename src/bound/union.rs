@@ -79,6 +79,17 @@ impl Union {
         self.members.iter().any(|m| m.contains(x))
     }
 
+    /// Whether every try gives a point: `log_volume` is that of what is covered.
+    pub fn is_one_inside_the_cube(&self) -> bool {
+        match self.members.as_slice() {
+            [CubeEllipsoid { ellipsoid: Some(e), .. }] => {
+                let reach = |row: &[f64]| row.iter().map(|a| a * a).sum::<f64>().sqrt();
+                e.axes.chunks_exact(e.d()).zip(&e.centre).all(|(row, c)| c - reach(row) >= 0.0 && c + reach(row) < 1.0)
+            }
+            members => members.len() == 1,
+        }
+    }
+
     /// One try at a uniform point into `x`: false when it fell outside the cube or into an overlap's share.
     pub fn try_draw(&self, rng: &mut ChaCha8Rng, room: &mut [f64], x: &mut [f64]) -> bool {
         let pick = if self.members.len() == 1 {

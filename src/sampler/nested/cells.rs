@@ -1,17 +1,17 @@
-//! Ellipsoids around groups of live points: how points fall into groups, and how much larger than their group the ellipsoids must be.
+//! Ellipsoids around groups of live points: which groups pay, and how much larger than their group the ellipsoids must be.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::halves::best_split;
+use crate::bound::blocks::Blocks;
 use crate::bound::ellipsoid::Ellipsoid;
 use crate::bound::linalg::{moments, robust_cholesky};
 use crate::random::uniform;
 use crate::stats::log_sum;
 
-const LLOYD_STEPS: usize = 10;
-const POWER_STEPS: usize = 20;
-/// Above so many dimensions splits are tried along the longest direction only.
-const MOST_STARTS: usize = 12;
+/// Resamples that tell whether a split may pay at all: most do not, and need no more.
+const FIRST_RESAMPLES: usize = 2;
 
 /// A group of live points and the ellipsoid around it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,16 +43,15 @@ impl Cell {
 /// section 3; Speagle 2020). Leaving out a twentieth at a time was measured too: a third fewer calls on small groups, and log Z high.
 fn left_out(points: &[f64], d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> f64 {
     let n = points.len() / d;
-    let products = with_products(points, d);
+    let (blocks, rows) = (Blocks::of(points, d), ProductRows::of(points, d));
     let mut largest = 1.0f64;
     for _ in 0..n_bootstrap {
         let mut taken = vec![false; n];
         (0..n).for_each(|_| taken[(uniform(rng) * n as f64) as usize] = true);
-        let shape = around_taken(&products, &taken, d);
         let mut farthest = [0.0f64; 2];
-        for (p, taken) in points.chunks_exact(d).zip(&taken) {
+        for (radius2, taken) in blocks.radii2(&rows.sums(|at| taken[at]).shape(d)).iter().zip(&taken) {
             let side = &mut farthest[usize::from(*taken)];
-            *side = side.max(shape.radius2(p));
+            *side = side.max(*radius2);
         }
         let [outside, inside] = farthest;
         largest = largest.max(if inside > 0.0 { outside / inside } else { outside });
@@ -60,38 +59,73 @@ fn left_out(points: &[f64], d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) 
     largest.sqrt()
 }
 
-/// Of each point its coordinates and their products, so that the moments of many resamples are sums.
-fn with_products(points: &[f64], d: usize) -> Vec<f64> {
-    let mut rows = Vec::with_capacity(points.len() / d * (d + d * (d + 1) / 2));
-    for p in points.chunks_exact(d) {
-        rows.extend_from_slice(p);
-        (0..d).for_each(|i| rows.extend(p[..=i].iter().map(|v| v * p[i])));
-    }
-    rows
+/// Of each point its coordinates and their products, so that the moments of many subsets are sums of rows.
+pub struct ProductRows {
+    d: usize,
+    rows: Vec<f64>,
 }
 
-/// The shape of the covariance of the points that were taken, from the rows of [`with_products`].
-fn around_taken(products: &[f64], taken: &[bool], d: usize) -> Ellipsoid {
-    let mut sums = vec![0.0; products.len() / taken.len()];
-    for (row, _) in products.chunks_exact(sums.len()).zip(taken).filter(|(_, taken)| **taken) {
-        sums.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+/// Of some points: how many, and the sum of their rows.
+pub struct Sums {
+    count: f64,
+    rows: Vec<f64>,
+}
+
+impl ProductRows {
+    pub fn of(points: &[f64], d: usize) -> ProductRows {
+        let mut rows = Vec::with_capacity(points.len() / d * width(d));
+        for p in points.chunks_exact(d) {
+            rows.extend_from_slice(p);
+            (0..d).for_each(|i| rows.extend(p[..=i].iter().map(|v| v * p[i])));
+        }
+        ProductRows { d, rows }
     }
-    let count = taken.iter().filter(|taken| **taken).count() as f64;
-    sums.iter_mut().for_each(|s| *s /= count);
-    let (mean, squares) = sums.split_at(d);
-    let mut covariance = vec![0.0; d * d];
-    for i in 0..d {
-        let row = i * (i + 1) / 2;
-        (0..=i).for_each(|j| covariance[i * d + j] = squares[row + j] - mean[i] * mean[j]);
+
+    /// Over the points that are `chosen`, by number.
+    pub fn sums(&self, chosen: impl Fn(usize) -> bool) -> Sums {
+        let mut sums = Sums { count: 0.0, rows: vec![0.0; width(self.d)] };
+        for (_, row) in self.rows.chunks_exact(width(self.d)).enumerate().filter(|(at, _)| chosen(*at)) {
+            sums.rows.iter_mut().zip(row).for_each(|(s, v)| *s += v);
+            sums.count += 1.0;
+        }
+        sums
     }
-    Ellipsoid::new(mean.to_vec(), robust_cholesky(&covariance, d))
+}
+
+impl Sums {
+    /// Of the points that are in `self` and not in `others`.
+    pub fn without(&self, others: &Sums) -> Sums {
+        Sums { count: self.count - others.count, rows: self.rows.iter().zip(&others.rows).map(|(all, other)| all - other).collect() }
+    }
+
+    /// Mean and lower triangle of the covariance.
+    pub fn moments(&self, d: usize) -> (Vec<f64>, Vec<f64>) {
+        let of_one: Vec<f64> = self.rows.iter().map(|s| s / self.count).collect();
+        let (mean, squares) = of_one.split_at(d);
+        let mut covariance = vec![0.0; d * d];
+        for i in 0..d {
+            let row = i * (i + 1) / 2;
+            (0..=i).for_each(|j| covariance[i * d + j] = squares[row + j] - mean[i] * mean[j]);
+        }
+        (mean.to_vec(), covariance)
+    }
+
+    /// The ellipsoid of the covariance.
+    pub fn shape(&self, d: usize) -> Ellipsoid {
+        let (mean, covariance) = self.moments(d);
+        Ellipsoid::new(mean, robust_cholesky(&covariance, d))
+    }
+}
+
+fn width(d: usize) -> usize {
+    d + d * (d + 1) / 2
 }
 
 /// The ellipsoid of the points' covariance, scaled to hold them all.
-pub fn enclose(x: &[f64], d: usize) -> Ellipsoid {
+fn enclose(x: &[f64], d: usize) -> Ellipsoid {
     let (mean, covariance) = moments(x, d, &vec![1.0; x.len() / d]);
     let shape = Ellipsoid::new(mean, robust_cholesky(&covariance, d));
-    let farthest = x.chunks_exact(d).map(|p| shape.radius2(p)).fold(0.0, f64::max);
+    let farthest = Blocks::of(x, d).radii2(&shape).into_iter().fold(0.0, f64::max);
     // A trifle more, so that rounding leaves no point outside.
     super::region::scaled(&shape, if farthest > 0.0 { farthest.sqrt() * (1.0 + 1e-9) } else { 1.0 })
 }
@@ -99,107 +133,48 @@ pub fn enclose(x: &[f64], d: usize) -> Ellipsoid {
 /// Groups of the points `x` (n x d), all of which are in `whole`, for which the enlarged ellipsoids are smallest: splits go on while
 /// there are points enough, and those that do not pay are taken back.
 pub fn partition(whole: Cell, x: &[f64], d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> Vec<Cell> {
-    let Some(sides) = best_split(x, d) else { return vec![whole] };
+    let halves = Group::halves(x, d, n_bootstrap, rng);
+    settle(whole, halves, d, n_bootstrap, rng)
+}
+
+/// Points split as far as they can be.
+struct Group {
+    points: Vec<f64>,
+    halves: Option<Box<[Group; 2]>>,
+    /// Log volume of the ellipsoids around it or its parts, whichever is smallest, by few resamples: rarely too large.
+    promise: f64,
+}
+
+impl Group {
+    fn of(points: Vec<f64>, d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> Group {
+        let own = Cell::around(&points, d, n_bootstrap.min(FIRST_RESAMPLES), rng).log_volume();
+        let halves = Group::halves(&points, d, n_bootstrap, rng);
+        let promise = halves.as_ref().map_or(own, |halves| own.min(promise(halves)));
+        Group { points, halves, promise }
+    }
+
+    fn halves(x: &[f64], d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> Option<Box<[Group; 2]>> {
+        best_split(x, d).map(|sides| Box::new(sides.map(|side| Group::of(side, d, n_bootstrap, rng))))
+    }
+}
+
+fn promise(halves: &[Group; 2]) -> f64 {
+    log_sum(halves.each_ref().map(|half| half.promise))
+}
+
+/// `whole`, or the parts of its halves where they are smaller together.
+fn settle(whole: Cell, halves: Option<Box<[Group; 2]>>, d: usize, n_bootstrap: usize, rng: &mut ChaCha8Rng) -> Vec<Cell> {
+    let Some(halves) = halves.filter(|halves| promise(halves) < whole.log_volume()) else { return vec![whole] };
+    let n: usize = halves.iter().map(|half| half.points.len()).sum();
     let mut parts = Vec::new();
-    for side in &sides {
-        let share = side.len() as f64 / x.len() as f64;
-        let cell = Cell::around(side, d, n_bootstrap, rng);
-        let cells = partition(cell, side, d, n_bootstrap, rng).into_iter();
+    for half in *halves {
+        let share = half.points.len() as f64 / n as f64;
+        let cell = Cell::around(&half.points, d, n_bootstrap, rng);
+        let cells = settle(cell, half.halves, d, n_bootstrap, rng).into_iter();
         parts.extend(cells.map(|cell| Cell { share: cell.share * share, ..cell }));
     }
     let volumes: Vec<f64> = parts.iter().map(Cell::log_volume).collect();
-    if log_sum(&volumes) < whole.log_volume() {
-        return parts;
-    }
-    vec![whole]
-}
-
-/// Fewest points of a group.
-fn least(d: usize) -> usize {
-    2 * d + 6
-}
-
-/// Of the splits found from several starts, the one with the smallest two ellipsoids.
-fn best_split(x: &[f64], d: usize) -> Option<[Vec<f64>; 2]> {
-    let n = x.len() / d;
-    if n < 2 * least(d) {
-        return None;
-    }
-    let white = standardised(x, d);
-    let mut starts = vec![longest(&white, d)];
-    if d <= MOST_STARTS && d > 1 {
-        starts.extend((0..d).map(|j| (0..d).map(|i| if i == j { 1.0 } else { 0.0 }).collect()));
-    }
-    let mut best: Option<(f64, [Vec<f64>; 2])> = None;
-    for start in starts {
-        let labels = two_means(&white, d, &start);
-        let side = |which: bool| -> Vec<f64> {
-            x.chunks_exact(d).zip(&labels).filter(|(_, l)| **l == which).flat_map(|(p, _)| p.iter().copied()).collect()
-        };
-        let sides = [side(false), side(true)];
-        if sides.iter().all(|s| s.len() / d >= least(d)) {
-            let volume = log_sum(sides.each_ref().map(|s| enclose(s, d).log_volume));
-            if best.as_ref().is_none_or(|(least, _)| volume < *least) {
-                best = Some((volume, sides));
-            }
-        }
-    }
-    best.map(|(_, sides)| sides)
-}
-
-/// Centred, each coordinate divided by its standard deviation.
-fn standardised(x: &[f64], d: usize) -> Vec<f64> {
-    let (mean, covariance) = moments(x, d, &vec![1.0; x.len() / d]);
-    let scale: Vec<f64> = (0..d).map(|j| covariance[j * d + j].sqrt().max(1e-300)).collect();
-    let mut white = x.to_vec();
-    for p in white.chunks_exact_mut(d) {
-        p.iter_mut().zip(&mean).zip(&scale).for_each(|((p, m), s)| *p = (*p - m) / s);
-    }
-    white
-}
-
-/// The unit vector along which the centred points are spread most, by power iteration.
-fn longest(white: &[f64], d: usize) -> Vec<f64> {
-    let (_, covariance) = moments(white, d, &vec![1.0; white.len() / d]);
-    // No coordinate is left out of the start, and none ties with another.
-    let mut v: Vec<f64> = (0..d).map(|j| 1.0 + 0.1 * j as f64).collect();
-    for _ in 0..POWER_STEPS {
-        let next: Vec<f64> = (0..d).map(|i| (0..d).map(|j| covariance[i * d + j] * v[j]).sum()).collect();
-        let norm = next.iter().map(|x: &f64| x * x).sum::<f64>().sqrt();
-        if norm < 1e-300 {
-            break;
-        }
-        v = next.iter().map(|x| x / norm).collect();
-    }
-    v
-}
-
-/// Two-means (Lloyd 1982) of centred points from centres at `start` and opposite to it.
-fn two_means(white: &[f64], d: usize, start: &[f64]) -> Vec<bool> {
-    let mut centres = [start.iter().map(|v| -v).collect::<Vec<f64>>(), start.to_vec()];
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let mut labels = Vec::new();
-    for _ in 0..LLOYD_STEPS {
-        let apart: Vec<f64> = centres[1].iter().zip(&centres[0]).map(|(b, a)| b - a).collect();
-        let halfway = 0.5 * (dot(&centres[0], &apart) + dot(&centres[1], &apart));
-        let now: Vec<bool> = white.chunks_exact(d).map(|p| dot(p, &apart) > halfway).collect();
-        if now == labels {
-            break;
-        }
-        labels = now;
-        for (which, centre) in centres.iter_mut().enumerate() {
-            let mut total = vec![0.0; d];
-            let mut count = 0.0;
-            for (p, _) in white.chunks_exact(d).zip(&labels).filter(|(_, l)| **l == (which == 1)) {
-                total.iter_mut().zip(p).for_each(|(t, v)| *t += v);
-                count += 1.0;
-            }
-            if count > 0.0 {
-                *centre = total.iter().map(|t| t / count).collect();
-            }
-        }
-    }
-    labels
+    if log_sum(&volumes) < whole.log_volume() { parts } else { vec![whole] }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Nested sampling (Skilling 2006): static and dynamic, with blocks of live points replaced side by side.
 //!
 //! `run` is the order of events, `pass` one set of live points on its way up, `generation` finds the points of one contour by draws or
-//! by walks (`walk`, `line`) in a `region` (`cells`, `friends`), `batch` plans dynamic additions; `book` and `ladder` turn points and
+//! by walks (`walk`, `line`) in a `region` (`cells`, `halves`, `friends`), `batch` plans dynamic additions; `book` and `ladder` turn points and
 //! contours of birth into evidence and weights, `health` and `report` say what came of it.
 
 mod batch;
@@ -9,6 +9,7 @@ mod book;
 mod cells;
 mod friends;
 mod generation;
+mod halves;
 mod health;
 mod ladder;
 mod line;

@@ -58,7 +58,7 @@ impl Run {
         let mut posterior = Posterior {
             n_dim: self.n_dim,
             log_z: estimate.log_z,
-            log_z_err: ladder.simulated(self.seed).1,
+            log_z_err: estimate.error,
             n_eff: kish(&weights(&estimate.log_weight)),
             n_like: self.n_like,
             ..Posterior::default()
@@ -77,7 +77,6 @@ impl Run {
         let zeros = ladder.log_like.iter().take_while(|l| **l == ZERO).count();
         let share = if zeros > 0 { -libm::expm1(ladder.log_x[zeros - 1]) } else { 0.0 };
         let mut add = |name: &str, value: f64| posterior.diagnostics.push((name.into(), value));
-        add("log_z_err_analytic", estimate.error);
         add("information", estimate.information);
         add("insertion_z", self.health.insertion_z());
         add("insertion_scatter", self.health.insertion_scatter());
