@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is for. Two purposes never share a stream; a number here is never reused (14 was one).
+/// What a stream is for. Two purposes never share a stream; a number here is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -64,6 +64,8 @@ pub enum Purpose {
     NestedStarts = 12,
     /// Nested sampling, bounds and their bootstraps: lane = generation.
     NestedBounds = 13,
+    /// Nested sampling, simulated volumes: lane = realisation.
+    NestedVolumes = 14,
 }
 
 /// The stream (seed, purpose, lane, seq): ChaCha8 keyed by the first three, at stream number `seq`.

@@ -82,7 +82,7 @@ fn a_likelihood_too_cheap_for_its_ranks_is_told_of_and_no_other() {
     assert_eq!(facts().too_cheap(), None, "busy most of the time");
     let cheap = RunFacts { busy_s: vec![1.0, 1.0], ..facts() };
     let told = cheap.too_cheap().unwrap();
-    assert!(told.contains("4 evaluators") && told.contains("took 10.0 s") && told.contains("(4.0 s of calls"), "{told}");
+    assert!(told.contains("4 evaluators") && told.contains("took 10.0 s") && told.contains("(4.00 s of calls"), "{told}");
     assert_eq!(RunFacts { ranks: 1, threads: 1, ..cheap.clone() }.too_cheap(), None, "there are no others to wait");
     assert_eq!(
         RunFacts { busy_s: vec![0.1, 0.1], sampler_s: 0.1, compute_s: vec![], wall_s: 3.0, ..cheap }.too_cheap(),

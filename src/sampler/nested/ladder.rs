@@ -1,7 +1,11 @@
 //! From points with their contours of birth to volumes, weights, evidence and its error.
 
 use super::book::{Book, ZERO};
-use crate::stats::log_sum;
+use crate::random::{Purpose, stream, uniform};
+use crate::stats::{log_sum, mean_sd};
+
+/// Realisations of the volumes for the simulated error, which they give to an eighth: a check of the analytic one.
+const REALISATIONS: u64 = 32;
 
 /// The points from the lowest likelihood to the highest, with the number alive at each.
 ///
@@ -24,8 +28,7 @@ pub struct Estimate {
     pub log_weight: Vec<f64>,
     /// Kullback-Leibler divergence of the posterior from the prior, nats.
     pub information: f64,
-    /// Standard deviation of log Z, by propagation of var log t = 1/n^2: that of 200 realisations of all t is the same to 1% on
-    /// average, also with 30 live points, and scatters by 5%.
+    /// Standard deviation of log Z, by propagation of var log t = 1/n^2.
     pub error: f64,
 }
 
@@ -76,6 +79,40 @@ impl Ladder {
             variance += (slope / self.alive[at]) * (slope / self.alive[at]);
         }
         Estimate { log_z, log_weight, information, error: variance.sqrt() }
+    }
+
+    /// The error by the other route: standard deviation of log Z over volumes drawn at random, t ~ Beta(n, 1) at each death. In stretches where the count
+    /// falls this is the joint law of order statistics, which the ratios of neighbouring ones make independent.
+    pub fn simulated_error(&self, seed: u64) -> f64 {
+        let steps = self.steps();
+        let all: Vec<f64> = (0..REALISATIONS).map(|k| self.realisation(&steps, seed, k)).collect();
+        let weights = vec![1.0; all.len()];
+        mean_sd(&all, &weights).1
+    }
+
+    /// The evidence as a sum over volumes, Z = L_1 + sum_i X_i (L_{i+1} - L_{i-1}) / 2: the widths of [`log_widths`] summed by parts. The
+    /// terms at the expected volumes, divided by `Z`; the log of `Z`; and L_1 / Z.
+    fn steps(&self) -> (Vec<f64>, f64, f64) {
+        let (l, n) = (&self.log_like, self.log_like.len());
+        let log_z = log_sum(log_widths(&self.log_x).iter().zip(l).map(|(w, l)| w + l));
+        let step = |at: usize| {
+            let (below, above) = (l[at.max(1) - 1], l[(at + 1).min(n - 1)]);
+            -0.5 * libm::exp(above + self.log_x[at] - log_z) * libm::expm1(below - above)
+        };
+        ((0..n).map(step).collect(), log_z, libm::exp(l[0] - log_z))
+    }
+
+    fn realisation(&self, (steps, log_z, lowest): &(Vec<f64>, f64, f64), seed: u64, number: u64) -> f64 {
+        let mut rng = stream(seed, Purpose::NestedVolumes, number, 0);
+        let (mut z, mut off) = (*lowest, 0.0);
+        for (step, n) in steps.iter().zip(&self.alive) {
+            // What log X is off its mean: that of -log t is 1/n.
+            off += (1.0 + libm::log(1.0 - uniform(&mut rng))) / n;
+            if *step > 0.0 {
+                z += step * libm::exp(off);
+            }
+        }
+        log_z + libm::log(z)
     }
 }
 
@@ -136,5 +173,6 @@ mod tests {
         let estimate = ladder.estimate();
         assert!((estimate.log_z + 7.0).abs() < 1e-12 && estimate.error < 1e-6 && estimate.information.abs() < 1e-12);
         assert!(estimate.log_weight.iter().all(|w| (w.exp() - 0.02).abs() < 1e-12));
+        assert!(ladder.simulated_error(1) < 1e-9);
     }
 }
