@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is for. Two purposes never share a stream; a number here is never reused.
+/// What a stream is for. Two purposes never share a stream; a number here is never reused (41 was one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -47,7 +47,6 @@ pub enum Purpose {
     SbcWithin = 54,
     /// Steps of walkers, and whether they are accepted: lane = walker, seq = step.
     Walkers = 40,
-    Acceptance = 41,
     /// Draws from the prior at which walkers begin: lane = walker, seq = round.
     WalkerStart = 42,
     /// Candidates of an evolution strategy: lane = search, seq = generation.

@@ -374,8 +374,8 @@ fn evaluators_that_will_find_no_work_are_told_of_before_the_run_with_the_cure() 
         (common::text(&done.stderr), common::summary(&out)["warnings"].to_string())
     };
     let (shown, kept) = told("6");
-    let cure = "no more than 4 calls under way at a time, and there are 6 evaluators (ranks x threads): 2 of them will wait. Use fewer, or raise chains";
+    let cure = "about 4 calls under way at a time, and there are 6 evaluators (ranks x threads): 2 of them will mostly wait. Use fewer, or raise chains";
     assert!(shown.contains(cure) && kept.contains(cure), "{shown}{kept}");
     let (shown, kept) = told("4");
-    assert!(!shown.contains("of them will wait") && !kept.contains("of them will wait"), "{shown}{kept}");
+    assert!(!shown.contains("of them will mostly wait") && !kept.contains("of them will mostly wait"), "{shown}{kept}");
 }

@@ -82,8 +82,8 @@ fn too_narrow(job: &Job, evaluators: usize) -> Option<String> {
     let (width, method) = (job.engine.width(&job.problem()), job.engine.method());
     (evaluators > width).then(|| {
         format!(
-            "{method} with these settings has no more than {width} calls under way at a time, and there are {evaluators} evaluators (ranks x threads): \
-             {} of them will wait. Use fewer, or raise {} in [sampler] (other draws, the same posterior).",
+            "{method} with these settings has about {width} calls under way at a time, and there are {evaluators} evaluators (ranks x threads): \
+             {} of them will mostly wait. Use fewer, or raise {} in [sampler] (other draws, the same posterior).",
             evaluators - width,
             job.engine.widened_by()
         )

@@ -42,7 +42,7 @@ pub trait EngineSettings: Default + Clone + PartialEq + Serialize + DeserializeO
     /// The same with all targets ([`EngineSpec::TARGETS`]) at their defaults: what stays the same when a run is extended.
     fn without_targets(&self) -> Self;
 
-    /// Likelihood calls that can be under way at the same time: more cores than this would wait.
+    /// Likelihood calls that are under way at the same time for most of a run: more cores than this would wait.
     fn width(&self, problem: &Problem) -> usize;
 
     /// The setting that gives it more width.

@@ -1,5 +1,7 @@
 //! How long chains remember: the integrated autocorrelation time of several chains of one quantity.
 
+use super::dot;
+
 /// Integrated autocorrelation time of `n_chains` chains of equal length (one after another in `values`), in steps, at least 1: 1 + 2 sum of the
 /// autocorrelations up to the window of Sokal (1997, section 3), the first lag that is at least `window` times the sum so far.
 ///
@@ -9,7 +11,7 @@ pub fn time(values: &[f64], n_chains: usize, window: f64) -> f64 {
     let n = values.len() / n_chains.max(1);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let off: Vec<f64> = values.iter().map(|v| v - mean).collect();
-    let at = |lag: usize| -> f64 { off.chunks_exact(n).map(|c| c[..n - lag].iter().zip(&c[lag..]).map(|(a, b)| a * b).sum::<f64>()).sum() };
+    let at = |lag: usize| -> f64 { off.chunks_exact(n).map(|c| dot(&c[..n - lag], &c[lag..])).sum() };
     let variance = if n == 0 { 0.0 } else { at(0) };
     if variance.is_nan() || variance <= 0.0 {
         return f64::NAN;

@@ -75,8 +75,13 @@ impl Chain {
 
     /// One coordinate of every `stride`-th kept step from `burn` on, walker after walker.
     fn series(&self, i: usize, burn: usize, stride: usize) -> Vec<f64> {
-        let at = |w: usize, t: usize| self.z[(t * self.n_walkers + w) * self.n_dim + i];
-        (0..self.n_walkers).flat_map(|w| (burn..self.len()).step_by(stride).map(move |t| at(w, t))).collect()
+        let row = self.n_walkers * self.n_dim;
+        let mut series = Vec::with_capacity(self.log_like.len());
+        for w in 0..self.n_walkers {
+            let own = self.z[burn * row..].iter().skip(w * self.n_dim + i);
+            series.extend(own.step_by(stride * row));
+        }
+        series
     }
 
     /// `last`: the look before, whose time says what to discard (20 times, and a quarter at most) and how finely to look (ten a time).

@@ -172,16 +172,16 @@ impl Ensemble {
                 None => return self.walkers.wait(walker, other),
             }
         }
-        let to = step.propose(&self.walkers.place(walker).z, &at, &mut rng);
+        let mut to = step.propose(&self.walkers.place(walker).z, &at, &mut rng);
+        to.log_factor -= libm::log(1.0 - uniform(&mut rng));
         self.send(walker, to);
     }
 
-    /// Metropolis and Hastings: accepted or not, each by its own draw. Who waited for that goes on.
+    /// Metropolis and Hastings: accepted where the ratio of densities and the factor are above the draw, which is in the factor already. Who waited for that goes on.
     fn settle(&mut self, walker: usize, to: Proposal, log_like: f64) {
         let here = self.walkers.place(walker);
         let ratio = log_like + log_prior(&to.z) - here.log_like - log_prior(&here.z) + to.log_factor;
-        let draw = uniform(&mut stream(self.seed, Purpose::Acceptance, walker as u64, self.walkers.made(walker)));
-        let accepted = libm::log(1.0 - draw) < ratio;
+        let accepted = ratio > 0.0;
         self.proposed += 1;
         self.accepted += u64::from(accepted);
         let woken = self.walkers.step(walker, accepted.then_some(Place { z: to.z, log_like }));

@@ -13,7 +13,7 @@ const LEAPS: f64 = 0.1;
 /// Jitter of differential steps: without it walkers stay on the lattice that they span.
 const JITTER: f64 = 1e-5;
 
-/// Where a walker would go, and the log of the factor that the acceptance has beside the ratio of densities.
+/// Where a walker would go, and the log of the factor that the acceptance has beside the ratio of densities, over a uniform draw once there is one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Proposal {
     pub z: Vec<f64>,

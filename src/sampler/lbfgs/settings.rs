@@ -60,11 +60,10 @@ impl EngineSettings for Settings {
         Settings { n_like_max: None, ..self.clone() }
     }
 
-    /// With gradients; without them, each start has 2 n_dim + 1 under way.
     const WIDENED_BY: &str = "n_starts";
 
-    fn width(&self, _problem: &Problem) -> usize {
-        self.n_starts
+    fn width(&self, problem: &Problem) -> usize {
+        self.n_starts * if problem.gradient { 1 } else { 2 * problem.n_dim + 1 }
     }
 
     fn wants_gradient(&self) -> bool {
