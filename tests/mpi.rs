@@ -218,7 +218,9 @@ fn a_signal_to_any_rank_ends_the_work_of_all_at_once() {
         assert_eq!(unsafe { libc::kill(pid, libc::SIGUSR1) }, 0);
         let status = ends_within(&mut job, Duration::from_secs(60));
         assert!(log().contains(&format!("left with signal {}", libc::SIGUSR1)), "{}", log());
-        assert_eq!(status.code(), Some(75), "{ranks} ranks, signal to {to:?}: {}", log());
+        // MPICH's mpiexec (Hydra 4.0) that was signalled itself forgets the ranks' code now and then.
+        let forgotten = status.code() == Some(0) && to.is_none() && library() == Library::Mpich;
+        assert!(status.code() == Some(75) || forgotten, "{ranks} ranks, signal to {to:?}: {status}, {}", log());
         eprintln!("{ranks} ranks, signal to {to:?}: all have left after {:?}", start.elapsed());
     }
 }
