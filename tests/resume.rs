@@ -121,6 +121,11 @@ fn killed_on_one_thread_and_on_three_ranks_it_ends_on_two_threads_with_the_same_
     assert!(repeated <= 1024 + 64, "{repeated} calls were made again");
 }
 
+/// MPICH's mpiexec (Hydra 4.0) that was signalled itself forgets its ranks' code now and then, and ends with 0.
+fn forgotten(code: Option<i32>) -> bool {
+    code == Some(0) && cfg!(feature = "mpi") && common::mpiexec_name().contains("mpich")
+}
+
 #[test]
 fn usr1_term_and_the_time_limit_end_with_75_and_say_how_to_go_on() {
     let peace = in_peace(LINE, &[]);
@@ -130,9 +135,7 @@ fn usr1_term_and_the_time_limit_end_with_75_and_say_how_to_go_on() {
         wait_for(&mut life, "a checkpoint", || newest_state(&place.run()) >= Some(3));
         signal(life.launcher(), number);
         let code = life.end().code();
-        // MPICH's mpiexec (Hydra 4.0) that was signalled itself forgets the ranks' code now and then.
-        let forgotten = code == Some(0) && seats == Seats::Ranks(2) && common::mpiexec_name().contains("mpich");
-        assert!(code == Some(75) || forgotten, "{seats:?}, {number}, {code:?}: {}", life.said());
+        assert!(code == Some(75) || seats == Seats::Ranks(2) && forgotten(code), "{seats:?}, {number}, {code:?}: {}", life.said());
         assert!(life.said().contains("--resume") && life.said().contains("nothing is lost"), "{}", life.said());
         place.finishes(&["--resume"]);
         assert_eq!(place.digest(), peace.digest(), "{seats:?}, {number}");
@@ -152,7 +155,8 @@ fn a_mpiexec_that_is_terminated_leaves_a_run_to_go_on_with() {
     let mut life = place.begin(Seats::Ranks(3), &[]);
     wait_for(&mut life, "a checkpoint", || newest_state(&place.run()) >= Some(3));
     signal(life.launcher(), libc::SIGTERM);
-    assert!(!life.end().success(), "{}", life.said());
+    let code = life.end().code();
+    assert!(code != Some(0) || forgotten(code), "{}", life.said());
     life.last_member();
     place.finishes(&["--resume"]);
     assert_eq!(place.digest(), in_peace(LINE, &[]).digest());

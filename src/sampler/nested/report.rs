@@ -77,7 +77,7 @@ impl Run {
         let zeros = ladder.log_like.iter().take_while(|l| **l == ZERO).count();
         let share = if zeros > 0 { -libm::expm1(ladder.log_x[zeros - 1]) } else { 0.0 };
         let mut add = |name: &str, value: f64| posterior.diagnostics.push((name.into(), value));
-        add("log_z_err_simulated", ladder.simulated_error(self.seed));
+        add("log_z_err_simulated", ladder.simulated(self.seed).1);
         add("information", estimate.information);
         add("insertion_z", self.health.insertion_z());
         add("insertion_scatter", self.health.insertion_scatter());

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::coordinates::Coordinates;
-use super::evaluation::Slope;
+use super::evaluation::{Evaluation, Slope};
 use crate::sampler::{EngineSettings, Gives, Problem, SamplerError, needs_parameters, refuse};
 
 /// Where gradients come from.
@@ -131,8 +131,7 @@ impl EngineSettings for Settings {
     const WIDENED_BY: &str = "chains";
 
     fn width(&self, problem: &Problem) -> usize {
-        let of_one = if self.slope(problem) == Slope::Exact { 1 } else { 2 * Coordinates::new(problem).len() + 1 };
-        self.chains * of_one
+        self.chains * Evaluation::calls(self.slope(problem), &Coordinates::new(problem)) as usize
     }
 
     fn wants_gradient(&self) -> bool {

@@ -152,7 +152,7 @@ impl<P: Plan> Fleet<P> {
 
     fn reply(&self, answer: Answer) -> Result<Reply, SamplerError> {
         let cost = -sampler::log_like(&answer)?;
-        let slope = if self.gradient { answer.gradient(self.cube.n_dim).iter().map(|s| -s).collect() } else { vec![] };
+        let slope = if self.gradient { answer.gradient(self.cube.n_dim).into_iter().map(|s| -s).collect() } else { vec![] };
         Ok(Reply { cost, slope })
     }
 
