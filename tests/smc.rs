@@ -127,6 +127,25 @@ fn answers_in_any_order_and_restarts_at_any_tell_give_the_same_bits() {
     }
 }
 
+fn trainings(p: &Posterior) -> f64 {
+    p.diagnostics.iter().find(|d| d.0 == "trainings").expect("it is noted").1
+}
+
+#[test]
+fn by_default_a_flow_is_trained_on_a_crescent_and_not_on_a_gaussian() {
+    let auto = QUICK.replace("affine", "auto");
+    assert_eq!(trainings(&run(engine(&auto, 1, 5, &[]), &gauss).unwrap()), 0.0);
+    let crescent = |u: &[f64]| {
+        let (x, y) = (10.0 * u[0] - 5.0, 10.0 * u[1] - 5.0);
+        -100.0 * (y - x * x).powi(2) - (1.0 - x).powi(2)
+    };
+    let whole = run(engine(&auto, 1, 2, &[]), &crescent).unwrap();
+    assert!(trainings(&whole) >= 1.0, "walkers are slow there");
+    for (order, breaks) in [(1, 0.0), (2, 0.1)] {
+        assert!(bits(&run_broken(engine(&auto, 1, 2, &[]), &crescent, order, breaks)) == bits(&whole), "order {order}");
+    }
+}
+
 #[test]
 fn both_kernels_find_evidence_and_moments_of_a_gaussian_in_one_and_five_dimensions() {
     for kernel in ["tpcn", "rwm"] {

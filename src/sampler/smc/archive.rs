@@ -21,12 +21,16 @@ pub struct Stage {
     pub empty: f64,
 }
 
-/// A state: where, its log L, how many steps a walker stayed there, and whose it is.
+/// Clans of states: each is all that came of the same draws of the prior, so what one clan taught can be tried on another.
+pub const CLANS: usize = 16;
+
+/// A state: where, its log L, how many steps a walker stayed there, and its clan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub u: Vec<f64>,
     pub log_like: f64,
     pub stays: f64,
+    pub clan: u8,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +48,7 @@ pub struct Archive {
     pub count: Vec<f64>,
     /// Whose chain: states of the same stage and owner are not independent.
     pub owner: Vec<u32>,
+    pub clan: Vec<u8>,
     /// ln sum_s n_s L^beta_s / Z_s.
     #[serde(with = "crate::bulk::reals")]
     pub log_mix: Vec<f64>,
@@ -59,6 +64,10 @@ impl Archive {
         &self.u[i * self.n_dim..(i + 1) * self.n_dim]
     }
 
+    pub fn state(&self, i: usize) -> State {
+        State { u: self.at(i).to_vec(), log_like: self.log_like[i], stays: self.stays[i], clan: self.clan[i] }
+    }
+
     /// Puts the chains of a stage in; `each`: effective draws a step.
     pub fn append(&mut self, beta: f64, log_z: f64, each: f64, empty: f64, chains: impl Iterator<Item = Vec<State>>) {
         let first = self.len();
@@ -69,6 +78,7 @@ impl Archive {
                 self.stays.push(state.stays);
                 self.count.push(state.stays * each);
                 self.owner.push(owner as u32);
+                self.clan.push(state.clan);
             }
         }
         let n = self.count[first..].iter().sum::<f64>() + empty * each;
@@ -107,6 +117,7 @@ impl Archive {
                 self.stays.push(state.stays);
                 self.count.push(state.stays * each);
                 self.owner.push(owner as u32);
+                self.clan.push(state.clan);
             }
         }
         let n = self.count[last.first..].iter().sum::<f64>();

@@ -108,14 +108,14 @@ fn log_ratio(geometry: &Geometry, draw: &Draw) -> f64 {
     draw.log_like + crate::sampler::standard::log_prior(&draw.place.z) - geometry.log_law(&draw.place)
 }
 
-/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, states from `fitted` on, and draws of
+/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, states from `untaught` on, and draws of
 /// the fitted law; error by the delta method, with chains as the units of the first sample (Fruehwirth-Schnatter 2004, Econometrics J. 7, 143).
 ///
 /// States that the law was fitted to are left out: it fits them better than others, and Z would be too small (Overstall & Forster 2010).
-pub fn bridge(archive: &Archive, fitted: usize, measured: &Measured) -> Option<Estimate> {
+pub fn bridge(archive: &Archive, untaught: usize, measured: &Measured) -> Option<Estimate> {
     let Measured { geometry, draws, n } = measured;
     let last = archive.stages.last().filter(|s| s.beta == 1.0)?;
-    let range = last.first.max(fitted)..last.first + last.len;
+    let range = last.first.max(untaught)..last.first + last.len;
     let n_chains: f64 = archive.count[range.clone()].iter().sum();
     if range.is_empty() || draws.is_empty() {
         return None;

@@ -2,7 +2,7 @@
 
 use super::evidence::{Estimate, bridge, importance, smc};
 use super::run::{Phase, Run};
-use super::settings::{EvidenceBy, Precondition};
+use super::settings::EvidenceBy;
 use crate::sampler::{Posterior, Progress, SamplerError};
 use crate::stats::log_sum;
 
@@ -71,7 +71,7 @@ impl Run {
         if let Some(measured) = self.measured.as_ref().filter(|m| !m.draws.is_empty()) {
             let (fresh, n_eff) = importance(measured);
             note("importance", fresh);
-            let both = bridge(&self.archive, self.fitted, measured);
+            let both = bridge(&self.archive, self.untaught(), measured);
             if let Some(both) = both {
                 note("bridge", both);
             }
@@ -124,7 +124,7 @@ impl Run {
                 self.pace.0 / self.pace.1
             ));
         }
-        if self.settings.n_active < 64 && self.settings.precondition != Precondition::Affine {
+        if self.settings.n_active < 64 && self.trainings > 0 {
             warn(format!(
                 "{} walkers teach a flow too little: means were off by several times their error in such runs; raise n_active to 128 or \
                  more, or set precondition = \"affine\"",

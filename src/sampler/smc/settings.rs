@@ -20,12 +20,14 @@ pub enum Kernel {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precondition {
+    /// Mean and covariance until walkers mix badly in them; then "spline", while it fits better.
+    #[default]
+    Auto,
     /// Mean and covariance: best where the posterior is one hump.
     Affine,
     /// Masked autoregressive flow (Papamakarios, Pavlakou & Murray 2017): bent and skewed posteriors.
     Maf,
     /// Autoregressive flow of rational-quadratic splines (Durkan et al. 2019): several humps too.
-    #[default]
     Spline,
 }
 
@@ -61,7 +63,7 @@ pub struct Settings {
     pub n_like_max: Option<u64>,
     /// How walkers move: "tpcn" or "rwm".
     pub kernel: Kernel,
-    /// What makes the target round: "affine", or a flow, "maf" or "spline".
+    /// What makes the target round: "affine" (mean and covariance), a flow, "maf" or "spline", or "auto": a spline where walkers need one.
     pub precondition: Precondition,
     /// Temperatures between two trainings of a flow.
     pub train_every: usize,
@@ -87,7 +89,7 @@ impl Default for Settings {
             n_eff: 4096.0,
             n_like_max: None,
             kernel: Kernel::Tpcn,
-            precondition: Precondition::Spline,
+            precondition: Precondition::Auto,
             train_every: 2,
             n_steps: None,
             n_steps_max: 100,

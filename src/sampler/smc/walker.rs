@@ -38,6 +38,7 @@ impl Walk {
 pub struct Walker {
     place: Place,
     log_like: f64,
+    clan: u8,
     proposal: Option<Proposal>,
     /// Steps still to do.
     left: usize,
@@ -69,12 +70,13 @@ pub struct Tally {
 }
 
 impl Walker {
-    /// A new chain from the state `u`.
-    pub fn start(&mut self, geometry: &Geometry, u: &[f64], log_like: f64) {
-        self.place = geometry.place(u);
-        self.log_like = log_like;
-        self.tally = Tally { sums: vec![0.0; u.len() + 1], squares: vec![0.0; u.len() + 1], ..Tally::default() };
-        self.trail = vec![State { u: u.to_vec(), log_like, stays: 0.0 }];
+    /// A new chain from a state.
+    pub fn start(&mut self, geometry: &Geometry, from: State) {
+        let quantities = from.u.len() + 1;
+        self.place = geometry.place(&from.u);
+        (self.log_like, self.clan) = (from.log_like, from.clan);
+        self.tally = Tally { sums: vec![0.0; quantities], squares: vec![0.0; quantities], ..Tally::default() };
+        self.trail = vec![State { stays: 0.0, ..from }];
     }
 
     /// The same chain in other coordinates.
@@ -87,7 +89,7 @@ impl Walker {
     }
 
     pub fn take_trail(&mut self) -> Vec<State> {
-        let here = State { u: self.place.u.clone(), log_like: self.log_like, stays: 0.0 };
+        let here = State { u: self.place.u.clone(), log_like: self.log_like, stays: 0.0, clan: self.clan };
         let trail = std::mem::replace(&mut self.trail, vec![here]);
         trail.into_iter().filter(|s| s.stays > 0.0).collect()
     }
@@ -112,7 +114,7 @@ impl Walker {
         let Some(proposal) = self.proposal.take() else { return };
         let log_alpha = walk.beta * (log_like - self.log_like) + proposal.log_ratio;
         if log_like > f64::NEG_INFINITY && proposal.log_uniform < log_alpha {
-            self.trail.push(State { u: proposal.place.u.clone(), log_like, stays: 0.0 });
+            self.trail.push(State { u: proposal.place.u.clone(), log_like, stays: 0.0, clan: self.clan });
             self.place = proposal.place;
             self.log_like = log_like;
             self.tally.accepted += f64::from(u8::from(self.made.is_multiple_of(2)));

@@ -24,11 +24,10 @@ pub enum Element {
     Spline,
 }
 
-/// Knots of a spline: BINS + 1 each.
+/// Knots of a spline: BINS + 1 each. Slopes there are had by [`slope`]: only those at two of them are ever needed.
 struct Knots {
     x: [f64; BINS + 1],
     y: [f64; BINS + 1],
-    slope: [f64; BINS + 1],
     widths: [f64; BINS],
     heights: [f64; BINS],
 }
@@ -53,7 +52,8 @@ impl Element {
             Element::Spline => {
                 let knots = Knots::of(p);
                 let k = bin(&knots.x, x);
-                let (y, slope) = quotient(x, knots.x[k], knots.widths[k], knots.y[k], knots.heights[k], knots.slope[k], knots.slope[k + 1]);
+                let [x0, w, y0, h, d0, d1] = knots.piece(k, p);
+                let (y, slope) = quotient(x, x0, w, y0, h, d0, d1);
                 (y, ln(slope))
             }
         }
@@ -70,8 +70,9 @@ impl Element {
             Element::Spline => {
                 let knots = Knots::of(p);
                 let k = bin(&knots.y, y);
-                let x = knots.solve(k, y);
-                let (_, slope) = quotient(x, knots.x[k], knots.widths[k], knots.y[k], knots.heights[k], knots.slope[k], knots.slope[k + 1]);
+                let [x0, w, y0, h, d0, d1] = knots.piece(k, p);
+                let x = solve(y, x0, w, y0, h, d0, d1);
+                let (_, slope) = quotient(x, x0, w, y0, h, d0, d1);
                 (x, ln(slope))
             }
         }
@@ -107,6 +108,15 @@ fn quotient<T: super::dual::Number>(x: T, x0: T, w: T, y0: T, h: T, d0: T, d1: T
     (y, slope)
 }
 
+/// The x of a bin where the spline is y: the root of the quadratic equation in the form that does not cancel.
+fn solve(y: f64, x0: f64, w: f64, y0: f64, h: f64, d0: f64, d1: f64) -> f64 {
+    let (s, up) = (h / w, y - y0);
+    let bend = d1 + d0 - 2.0 * s;
+    let (a, b, c) = (h * (s - d0) + up * bend, h * d0 - up * bend, -s * up);
+    let t = 2.0 * c / (-b - (b * b - 4.0 * a * c).max(0.0).sqrt());
+    x0 + w * t.clamp(0.0, 1.0)
+}
+
 fn bin(edges: &[f64; BINS + 1], at: f64) -> usize {
     edges[1..BINS].partition_point(|e| *e <= at)
 }
@@ -117,6 +127,11 @@ fn shares(p: &[f64]) -> [f64; BINS] {
     let raw: [f64; BINS] = std::array::from_fn(|k| exp(p[k] - top));
     let total: f64 = raw.iter().sum();
     raw.map(|r| LEAST + (1.0 - BINS as f64 * LEAST) * r / total)
+}
+
+/// Slope at knot `k`: 1 at both ends.
+fn slope(p: &[f64], k: usize) -> f64 {
+    if k == 0 || k == BINS { 1.0 } else { LEAST + softplus(p[2 * BINS + k - 1] + UNIT_SLOPE) }
 }
 
 fn softplus(a: f64) -> f64 {
@@ -135,26 +150,19 @@ impl Knots {
         };
         let widths = shares(&p[..BINS]).map(|s| 2.0 * REACH * s);
         let heights = shares(&p[BINS..2 * BINS]).map(|s| 2.0 * REACH * s);
-        let inner = |k: usize| LEAST + softplus(p[2 * BINS + k - 1] + UNIT_SLOPE);
-        let slope = std::array::from_fn(|k| if k == 0 || k == BINS { 1.0 } else { inner(k) });
-        Knots { x: edges(&widths), y: edges(&heights), slope, widths, heights }
+        Knots { x: edges(&widths), y: edges(&heights), widths, heights }
     }
 
-    /// The root of the quadratic equation in bin `k`, in the form that does not cancel.
-    fn solve(&self, k: usize, y: f64) -> f64 {
-        let (w, h, d0, d1) = (self.widths[k], self.heights[k], self.slope[k], self.slope[k + 1]);
-        let (s, up) = (h / w, y - self.y[k]);
-        let bend = d1 + d0 - 2.0 * s;
-        let (a, b, c) = (h * (s - d0) + up * bend, h * d0 - up * bend, -s * up);
-        let t = 2.0 * c / (-b - (b * b - 4.0 * a * c).max(0.0).sqrt());
-        self.x[k] + w * t.clamp(0.0, 1.0)
+    /// Bin `k`: where it starts and its size in x, in y, and the slopes at its ends.
+    fn piece(&self, k: usize, p: &[f64]) -> [f64; 6] {
+        [self.x[k], self.widths[k], self.y[k], self.heights[k], slope(p, k), slope(p, k + 1)]
     }
 
     fn back(&self, x: f64, p: &[f64], by_y: f64, by_log: f64, slopes: &mut [f64]) -> f64 {
         let k = bin(&self.x, x);
-        let inputs = [x, self.x[k], self.widths[k], self.y[k], self.heights[k], self.slope[k], self.slope[k + 1]];
-        let [x, x0, w, y0, h, d0, d1] = std::array::from_fn(|j| Dual::variable(inputs[j], j));
-        let (y, slope) = quotient(x, x0, w, y0, h, d0, d1);
+        let piece = self.piece(k, p);
+        let [x0, w, y0, h, d0, d1] = std::array::from_fn(|j| Dual::variable(piece[j], j + 1));
+        let (y, slope) = quotient(Dual::variable(x, 0), x0, w, y0, h, d0, d1);
         let by: [f64; 7] = std::array::from_fn(|j| by_y * y.slopes[j] + by_log * slope.slopes[j] / slope.value);
         // A bin starts where those before it end.
         let sizes = |by_start: f64, by_size: f64| -> [f64; BINS] {

@@ -36,14 +36,21 @@ pub struct Lesson {
     /// Number of the training: key of its random stream.
     pub training: u64,
     pub d: usize,
-    /// Equally weighted points, n x d; copies of a point, and points of one chain, are neighbours.
+    /// Equally weighted points, n x d.
     pub z: Vec<f64>,
+    /// Of each point: those of different clans share no ancestor.
+    pub clan: Vec<u8>,
     pub spline: bool,
 }
 
 impl Flow {
     fn d(&self) -> usize {
         self.mean.len()
+    }
+
+    /// Whether it is more than mean and covariance.
+    pub fn bends(&self) -> bool {
+        !self.layers.is_empty()
     }
 
     fn log_det(&self) -> f64 {

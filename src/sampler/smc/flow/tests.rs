@@ -6,14 +6,15 @@ use crate::random::{Purpose, fill_normal, stream};
 /// Points on a bent ridge, or in two humps.
 fn lesson(spline: bool, two: bool) -> Lesson {
     let mut rng = stream(5, Purpose::Decisions, 0, 0);
-    let mut z = Vec::new();
+    let (mut z, mut clan) = (Vec::new(), Vec::new());
     for k in 0..1024 {
         let mut n = [0.0; 2];
         fill_normal(&mut rng, &mut n);
         let hump = if k % 16 < 8 { 1.5 } else { -1.5 };
+        clan.push((k / 64) as u8);
         z.extend(if two { [hump + 0.3 * n[0], 0.5 * n[1]] } else { [n[0], n[0] * n[0] + 0.1 * n[1]] });
     }
-    Lesson { seed: 1, training: 0, d: 2, z, spline }
+    Lesson { seed: 1, training: 0, d: 2, z, clan, spline }
 }
 
 /// Mean of ln q over points.

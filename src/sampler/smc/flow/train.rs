@@ -5,6 +5,7 @@ use super::made::{Made, Trace};
 use super::{Flow, Lesson};
 use crate::bound::linalg::{moments, robust_cholesky};
 use crate::random::{Purpose, stream, uniform};
+use crate::sampler::smc::archive::CLANS;
 
 const LAYERS: usize = 4;
 const BATCH: usize = 64;
@@ -13,15 +14,19 @@ const RATE: f64 = 5e-3;
 /// Epochs without a better score on the points kept aside before the rate falls; falls before the end.
 const PATIENCE: usize = 8;
 const FALLS: usize = 2;
-/// Every fifth block of so many neighbours is kept aside: copies of a point stay together.
-const BLOCK: usize = 8;
+/// Share of the points kept aside, in whole clans: what came of the same draw of the prior is alike.
+const ASIDE: f64 = 0.2;
 
 pub fn train(lesson: &Lesson) -> Flow {
     let d = lesson.d;
     let mut rng = stream(lesson.seed, Purpose::SmcFlow, 0, lesson.training);
     let mut flow = fresh(lesson, &mut rng);
     let x: Vec<Vec<f64>> = lesson.z.chunks_exact(d).map(|z| flow.whitened(z)).collect();
-    let (aside, taught): (Vec<usize>, Vec<usize>) = (0..x.len()).partition(|i| i / BLOCK % 5 == 2);
+    let (aside, taught) = kept_aside(lesson);
+    if aside.len() > taught.len() {
+        flow.layers.clear();
+        return flow;
+    }
     let mut adam = Adam::new(&flow);
     let (mut order, mut rate, mut falls, mut waited) = (taught, RATE, 0, 0);
     let normal = score(&flow, &x, &aside);
@@ -47,12 +52,25 @@ pub fn train(lesson: &Lesson) -> Flow {
         }
     }
     flow.layers = best.1;
-    // Learned by heart: few independent states are behind the points, and those kept aside are not new to it either. Walkers in such a
-    // flow's coordinates seem to mix and do not (lynx and hare: means off by half a standard deviation). Then none is better.
-    if best.0 - score(&flow, &x, &order) > normal - best.0 {
+    // No epoch was better on the points kept aside than mean and covariance are.
+    if best.0 >= normal {
         flow.layers.clear();
     }
     flow
+}
+
+/// Points of the clans kept aside, and of the others: first other clans at each training.
+fn kept_aside(lesson: &Lesson) -> (Vec<usize>, Vec<usize>) {
+    let n = lesson.clan.len();
+    let (mut inside, mut clans) = (0, [false; CLANS]);
+    for k in 0..CLANS {
+        if (inside as f64) < ASIDE * n as f64 {
+            let clan = (k + lesson.training as usize * 3) % CLANS;
+            clans[clan] = true;
+            inside += lesson.clan.iter().filter(|c| usize::from(**c) == clan).count();
+        }
+    }
+    (0..n).partition(|i| clans[usize::from(lesson.clan[*i])])
 }
 
 /// Mean and covariance of the points, and layers that change nothing. Never those of the flow before: what it learned by heart would stay.
