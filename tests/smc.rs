@@ -127,6 +127,14 @@ fn answers_in_any_order_and_restarts_at_any_tell_give_the_same_bits() {
     }
 }
 
+/// Log likelihood of a problem by unit-cube coordinates.
+fn on_the_cube(problem: &Problem) -> impl Fn(&[f64]) -> f64 + '_ {
+    |u| {
+        let x: Vec<f64> = u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect();
+        problem.log_like(&x)
+    }
+}
+
 fn trainings(p: &Posterior) -> f64 {
     p.diagnostics.iter().find(|d| d.0 == "trainings").expect("it is noted").1
 }
@@ -135,10 +143,7 @@ fn trainings(p: &Posterior) -> f64 {
 fn by_default_a_flow_is_trained_on_a_crescent_and_not_on_a_gaussian() {
     let auto = QUICK.replace("affine", "auto");
     assert_eq!(trainings(&run(engine(&auto, 1, 5, &[]), &gauss).unwrap()), 0.0);
-    let crescent = |u: &[f64]| {
-        let (x, y) = (10.0 * u[0] - 5.0, 10.0 * u[1] - 5.0);
-        -100.0 * (y - x * x).powi(2) - (1.0 - x).powi(2)
-    };
+    let crescent = on_the_cube(Problem::named("rosen2").unwrap());
     let whole = run(engine(&auto, 1, 2, &[]), &crescent).unwrap();
     assert!(trainings(&whole) >= 1.0, "walkers are slow there");
     for (order, breaks) in [(1, 0.0), (2, 0.1)] {
@@ -241,10 +246,7 @@ fn settings_that_cannot_work_are_refused_by_name() {
 /// posterior means over seeds in units of what the effective sample size promises.
 fn errors(name: &str, seeds: u64, text: &str) -> (f64, f64, f64, f64, f64) {
     let problem = Problem::named(name).unwrap();
-    let log_like = |u: &[f64]| {
-        let x: Vec<f64> = u.iter().map(|u| problem.low + (problem.high - problem.low) * u).collect();
-        problem.log_like(&x)
-    };
+    let log_like = on_the_cube(problem);
     let runs: Vec<_> = (0..seeds).map(|seed| run(engine(text, seed, problem.dim, &[]), &log_like).unwrap()).collect();
     let average = |f: &dyn Fn(&Posterior) -> f64| runs.iter().map(f).sum::<f64>() / seeds as f64;
     let spread = |f: &dyn Fn(&Posterior) -> f64| {

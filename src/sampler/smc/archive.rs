@@ -64,6 +64,11 @@ impl Archive {
         &self.u[i * self.n_dim..(i + 1) * self.n_dim]
     }
 
+    /// Those of some states, one after another.
+    pub fn points(&self, rows: &[usize]) -> Vec<f64> {
+        rows.iter().flat_map(|i| self.at(*i)).copied().collect()
+    }
+
     pub fn state(&self, i: usize) -> State {
         State { u: self.at(i).to_vec(), log_like: self.log_like[i], stays: self.stays[i], clan: self.clan[i] }
     }
@@ -71,6 +76,15 @@ impl Archive {
     /// Puts the chains of a stage in; `each`: effective draws a step.
     pub fn append(&mut self, beta: f64, log_z: f64, each: f64, empty: f64, chains: impl Iterator<Item = Vec<State>>) {
         let first = self.len();
+        self.put(each, chains);
+        let n = self.count[first..].iter().sum::<f64>() + empty * each;
+        self.log_mix.resize(self.len(), 0.0);
+        self.stages.push(Stage { beta, log_z, first, len: self.len() - first, n, empty });
+        self.remix_new(first);
+    }
+
+    /// States of chains, each at so many effective draws a step.
+    fn put(&mut self, each: f64, chains: impl Iterator<Item = Vec<State>>) {
         for (owner, chain) in chains.enumerate() {
             for state in chain {
                 self.u.extend_from_slice(&state.u);
@@ -81,10 +95,6 @@ impl Archive {
                 self.clan.push(state.clan);
             }
         }
-        let n = self.count[first..].iter().sum::<f64>() + empty * each;
-        self.log_mix.resize(self.len(), 0.0);
-        self.stages.push(Stage { beta, log_z, first, len: self.len() - first, n, empty });
-        self.remix_new(first);
     }
 
     fn remix_new(&mut self, first: usize) {
@@ -110,16 +120,7 @@ impl Archive {
         for i in last.first..self.len() {
             self.count[i] = self.stays[i] * each;
         }
-        for (owner, chain) in chains.enumerate() {
-            for state in chain {
-                self.u.extend_from_slice(&state.u);
-                self.log_like.push(state.log_like);
-                self.stays.push(state.stays);
-                self.count.push(state.stays * each);
-                self.owner.push(owner as u32);
-                self.clan.push(state.clan);
-            }
-        }
+        self.put(each, chains);
         let n = self.count[last.first..].iter().sum::<f64>();
         self.stages.push(Stage { log_z, len: self.len() - last.first, n, ..last });
         self.log_mix.resize(self.len(), 0.0);

@@ -47,7 +47,7 @@ impl Run {
         let kept: Vec<usize> = (0..log_weight.len()).filter(|i| log_weight[*i] > -745.0).collect();
         let mut posterior = Posterior {
             n_dim: self.n_dim,
-            u: kept.iter().flat_map(|i| self.archive.at(*i).to_vec()).collect(),
+            u: self.archive.points(&kept),
             log_like: kept.iter().map(|i| self.archive.log_like[*i]).collect(),
             log_weight: kept.iter().map(|i| log_weight[*i]).collect(),
             n_eff: self.archive.n_eff(1.0),
