@@ -18,9 +18,6 @@ use crate::task::{Answer, Task, TaskId, Value, Work};
 const PRIOR_ROUNDS: usize = 50;
 /// Chains at beta = 1 end when they are this many times longer than n_steps_max, whatever they reached.
 const LONGEST: usize = 20;
-/// Walkers of "tpcn" that make fewer effective draws a step than this over 1 + d / 5 need a flow: on Gaussians in 3, 10, 20, 50 dimensions
-/// they made .46, .23, .18, .09 and more where the limit is .31, .17, .10, .05; on crescents and shells they fall to .03.
-const SLOW: f64 = 0.5;
 /// Three sevenths of what a flow is taught are of the target's density to this power, for thin tails, where few states of the target lie. Without them half the
 /// runs had less than a third of the end of a crescent (rosen2, x > 2.2, half a percent of its mass), and one in ten took ten times the calls.
 const FLAT: f64 = 0.35;
@@ -261,11 +258,12 @@ impl Run {
         wanted && (self.trainings == 0 || self.iteration.is_multiple_of(every) || self.walk.beta == 1.0)
     }
 
-    /// Whether walkers mixed worse in the last walk than they would have on a Gaussian.
+    /// Whether walkers mixed worse in the last walk than they would have on a Gaussian: in 3, 10, 20 dimensions they made .42, .13, .18 and more
+    /// effective draws a step there, where the limits of "tpcn" are .25, .09, .05; on crescents, shells and long tails they fall to .03.
     fn is_slow(&self) -> bool {
         let d = self.n_dim as f64;
         let least = match self.walk.kernel {
-            Kernel::Tpcn => SLOW / (1.0 + d / 5.0),
+            Kernel::Tpcn => 1.0 / (1.0 + d),
             Kernel::Rwm => 0.1 / d,
         };
         self.pace.0 < least

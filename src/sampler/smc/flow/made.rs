@@ -29,15 +29,21 @@ pub struct Trace {
     pub out: Vec<f64>,
 }
 
-/// Where a layer is in `values`: inputs, units, start.
-type Layer = (usize, usize, usize);
+/// Where a layer is in `values`.
+#[derive(Clone, Copy)]
+struct Layer {
+    number: usize,
+    inputs: usize,
+    units: usize,
+    start: usize,
+}
 
 impl Made {
     /// All outputs zero at first, whatever the input.
     pub fn new(d: usize, hidden: usize, outputs: usize, rng: &mut ChaCha8Rng) -> Made {
         let size = (d + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * d * outputs;
         let mut made = Made { d, hidden, outputs, values: vec![0.0; size] };
-        for (number, (inputs, units, start)) in made.layers().into_iter().enumerate().take(2) {
+        for Layer { number, inputs, units, start } in made.layers().into_iter().take(2) {
             let bound = (6.0 / (inputs + units) as f64).sqrt();
             for k in 0..inputs * units {
                 let value = bound * (2.0 * uniform(rng) - 1.0);
@@ -49,7 +55,11 @@ impl Made {
 
     fn layers(&self) -> [Layer; 3] {
         let (d, h) = (self.d, self.hidden);
-        [(d, h, 0), (h, h, (d + 1) * h), (h, d * self.outputs, (d + 1) * h + (h + 1) * h)]
+        [
+            Layer { number: 0, inputs: d, units: h, start: 0 },
+            Layer { number: 1, inputs: h, units: h, start: (d + 1) * h },
+            Layer { number: 2, inputs: h, units: d * self.outputs, start: (d + 1) * h + (h + 1) * h },
+        ]
     }
 
     /// Coordinates 0..=degree may reach a hidden unit.
@@ -66,10 +76,15 @@ impl Made {
         }
     }
 
+    /// In the last layer the weights of an input are masked up to some unit, and need not be looked at; in whole vectors of [`dot`], so that sums keep their order.
+    fn first_open(&self, layer: Layer, input: usize) -> usize {
+        if layer.number < 2 { 0 } else { (self.degree(input) + 1) * self.outputs / 4 * 4 }
+    }
+
     /// 1 for weights and biases that may differ from zero, else 0.
     pub fn mask(&self) -> Vec<f64> {
         let mut mask = vec![1.0; self.values.len()];
-        for (number, (inputs, units, start)) in self.layers().into_iter().enumerate() {
+        for Layer { number, inputs, units, start } in self.layers() {
             for k in 0..inputs * units {
                 mask[start + k] = f64::from(self.open(number, k / units, k % units));
             }
@@ -81,32 +96,33 @@ impl Made {
         let [one, two, three] = self.layers();
         trace.x.clear();
         trace.x.extend_from_slice(x);
-        self.product(one, 0..one.1, x, &mut trace.first);
+        self.product(one, 0..one.units, x, &mut trace.first);
         trace.first.iter_mut().for_each(|a| *a /= 1.0 + a.abs());
-        self.product(two, 0..two.1, &trace.first, &mut trace.second);
+        self.product(two, 0..two.units, &trace.first, &mut trace.second);
         trace.second.iter_mut().for_each(|a| *a /= 1.0 + a.abs());
-        self.product(three, 0..three.1, &trace.second, &mut trace.out);
+        self.product(three, 0..three.units, &trace.second, &mut trace.out);
     }
 
     /// The outputs for coordinate `i` alone; coordinates from i on are not looked at.
     pub fn outputs_of(&self, i: usize, x: &[f64], trace: &mut Trace) {
         let [one, two, three] = self.layers();
-        self.product(one, 0..one.1, x, &mut trace.first);
+        self.product(one, 0..one.units, x, &mut trace.first);
         trace.first.iter_mut().for_each(|a| *a /= 1.0 + a.abs());
-        self.product(two, 0..two.1, &trace.first, &mut trace.second);
+        self.product(two, 0..two.units, &trace.first, &mut trace.second);
         trace.second.iter_mut().for_each(|a| *a /= 1.0 + a.abs());
         self.product(three, i * self.outputs..(i + 1) * self.outputs, &trace.second, &mut trace.out);
     }
 
     /// bias + x W for some of the units.
-    fn product(&self, (inputs, units, start): Layer, range: std::ops::Range<usize>, x: &[f64], out: &mut Vec<f64>) {
+    fn product(&self, layer: Layer, range: std::ops::Range<usize>, x: &[f64], out: &mut Vec<f64>) {
+        let Layer { inputs, units, start, .. } = layer;
         let biases = start + inputs * units;
         out.clear();
         out.extend_from_slice(&self.values[biases + range.start..biases + range.end]);
         for (i, x) in x.iter().enumerate().take(inputs) {
-            let row = start + i * units;
-            let weights = &self.values[row + range.start..row + range.end];
-            out.iter_mut().zip(weights).for_each(|(o, w)| *o += x * w);
+            let (row, first) = (start + i * units, self.first_open(layer, i).clamp(range.start, range.end));
+            let weights = &self.values[row + first..row + range.end];
+            out[first - range.start..].iter_mut().zip(weights).for_each(|(o, w)| *o += x * w);
         }
     }
 
@@ -122,11 +138,13 @@ impl Made {
         self.back_product(one, &trace.x, &first, gradient, slope_x);
     }
 
-    fn back_product(&self, (inputs, units, start): Layer, x: &[f64], slope: &[f64], gradient: &mut [f64], slope_x: &mut [f64]) {
+    fn back_product(&self, layer: Layer, x: &[f64], slope: &[f64], gradient: &mut [f64], slope_x: &mut [f64]) {
+        let Layer { inputs, units, start, .. } = layer;
         let biases = start + inputs * units;
         gradient[biases..biases + units].iter_mut().zip(slope).for_each(|(g, s)| *g += s);
         for i in 0..inputs {
-            let row = start + i * units..start + (i + 1) * units;
+            let first = self.first_open(layer, i);
+            let (row, slope) = (start + i * units + first..start + (i + 1) * units, &slope[first..]);
             gradient[row.clone()].iter_mut().zip(slope).for_each(|(g, s)| *g += x[i] * s);
             slope_x[i] += dot(&self.values[row], slope);
         }

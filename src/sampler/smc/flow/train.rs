@@ -86,7 +86,7 @@ fn fresh(lesson: &Lesson, rng: &mut rand_chacha::ChaCha8Rng) -> Flow {
 /// Mean of -ln of the flow's density at the points, but for constants.
 fn score(flow: &Flow, x: &[Vec<f64>], points: &[usize]) -> f64 {
     let mut paths = vec![Path::default(); flow.layers.len()];
-    points.iter().map(|i| walk(flow, &x[*i], &mut paths)).sum::<f64>() / points.len().max(1) as f64
+    points.iter().map(|i| walk(flow, &x[*i], &mut paths).1).sum::<f64>() / points.len().max(1) as f64
 }
 
 /// What a point meets in a layer.
@@ -96,8 +96,8 @@ struct Path {
     trace: Trace,
 }
 
-/// -ln of the density, and the way there.
-fn walk(flow: &Flow, x: &[f64], paths: &mut [Path]) -> f64 {
+/// theta and -ln of the density, and the way there.
+fn walk(flow: &Flow, x: &[f64], paths: &mut [Path]) -> (Vec<f64>, f64) {
     let (mut x, mut log_volume) = (x.to_vec(), 0.0);
     for (made, path) in flow.layers.iter().zip(paths) {
         made.forward(&x, &mut path.trace);
@@ -109,7 +109,8 @@ fn walk(flow: &Flow, x: &[f64], paths: &mut [Path]) -> f64 {
         }
         x.reverse();
     }
-    0.5 * x.iter().map(|x| x * x).sum::<f64>() - log_volume
+    let score = 0.5 * x.iter().map(|x| x * x).sum::<f64>() - log_volume;
+    (x, score)
 }
 
 /// Slope of the mean score of a batch by all values of all layers.
@@ -117,8 +118,8 @@ fn gradient(flow: &Flow, x: &[Vec<f64>], batch: &[usize]) -> Vec<Vec<f64>> {
     let mut gradient: Vec<Vec<f64>> = flow.layers.iter().map(|made| vec![0.0; made.values.len()]).collect();
     let mut paths = vec![Path::default(); flow.layers.len()];
     for i in batch {
-        walk(flow, &x[*i], &mut paths);
-        let mut slope = end_of(flow, &paths);
+        // The slope of the score by theta is theta itself.
+        let (mut slope, _) = walk(flow, &x[*i], &mut paths);
         for ((made, path), gradient) in flow.layers.iter().zip(&paths).zip(&mut gradient).rev() {
             slope.reverse();
             let mut by_out = vec![0.0; path.trace.out.len()];
@@ -131,15 +132,6 @@ fn gradient(flow: &Flow, x: &[Vec<f64>], batch: &[usize]) -> Vec<Vec<f64>> {
     }
     gradient.iter_mut().flatten().for_each(|g| *g /= batch.len() as f64);
     gradient
-}
-
-/// Slopes of the score by theta: theta itself.
-fn end_of(flow: &Flow, paths: &[Path]) -> Vec<f64> {
-    let (Some(made), Some(path)) = (flow.layers.last(), paths.last()) else { return Vec::new() };
-    let each = path.x.iter().zip(path.trace.out.chunks_exact(made.outputs));
-    let mut theta: Vec<f64> = each.map(|(x, p)| flow.element.forward(*x, p).0).collect();
-    theta.reverse();
-    theta
 }
 
 /// Adam's moments, with a limit to the gradient's length.
