@@ -25,11 +25,20 @@ pub enum Element {
 }
 
 /// Knots of a spline: BINS + 1 each. Slopes there are had by [`slope`]: only those at two of them are ever needed.
+#[derive(Clone)]
 struct Knots {
     x: [f64; BINS + 1],
     y: [f64; BINS + 1],
     widths: [f64; BINS],
     heights: [f64; BINS],
+}
+
+/// What the way forward through a spline leaves for the way back: the knots, the bin that x is in, and its [`Knots::piece`].
+#[derive(Clone)]
+pub struct Bend {
+    knots: Knots,
+    bin: usize,
+    piece: [f64; 6],
 }
 
 impl Element {
@@ -43,18 +52,25 @@ impl Element {
 
     /// y and ln dy/dx.
     pub fn forward(self, x: f64, p: &[f64]) -> (f64, f64) {
+        let (y, log, _) = self.forward_and_bend(x, p);
+        (y, log)
+    }
+
+    /// y, ln dy/dx and, where x is bent, what [`Element::back`] needs.
+    pub fn forward_and_bend(self, x: f64, p: &[f64]) -> (f64, f64, Option<Bend>) {
         match self {
             Element::Line => {
                 let s = STRONGEST * p[0] / (STRONGEST + p[0].abs());
-                ((x - p[1]) * exp(-s), -s)
+                ((x - p[1]) * exp(-s), -s, None)
             }
-            Element::Spline if x.abs() >= REACH => (x, 0.0),
+            Element::Spline if x.abs() >= REACH => (x, 0.0, None),
             Element::Spline => {
                 let knots = Knots::of(p);
-                let k = bin(&knots.x, x);
-                let [x0, w, y0, h, d0, d1] = knots.piece(k, p);
+                let bin = bin(&knots.x, x);
+                let piece = knots.piece(bin, p);
+                let [x0, w, y0, h, d0, d1] = piece;
                 let (y, slope) = quotient(x, x0, w, y0, h, d0, d1);
-                (y, ln(slope))
+                (y, ln(slope), Some(Bend { knots, bin, piece }))
             }
         }
     }
@@ -78,21 +94,22 @@ impl Element {
         }
     }
 
-    /// Slope by x of a quantity whose slopes by y and by ln dy/dx are given; `slopes` gets those by the parameters.
-    pub fn back(self, x: f64, p: &[f64], by_y: f64, by_log: f64, slopes: &mut [f64]) -> f64 {
-        match self {
-            Element::Line => {
+    /// Slope by x of a quantity whose slopes by y and by ln dy/dx are given (`by`); `slopes` gets those by the parameters.
+    pub fn back(self, x: f64, p: &[f64], bend: Option<&Bend>, by: (f64, f64), slopes: &mut [f64]) -> f64 {
+        let (by_y, by_log) = by;
+        match (self, bend) {
+            (Element::Line, _) => {
                 let tame = STRONGEST / (STRONGEST + p[0].abs());
                 let (y, log) = self.forward(x, p);
                 slopes[0] = (-by_y * y - by_log) * tame * tame;
                 slopes[1] = -by_y * exp(log);
                 by_y * exp(log)
             }
-            Element::Spline if x.abs() >= REACH => {
+            (Element::Spline, Some(bend)) => bend.back(x, p, by, slopes),
+            (Element::Spline, None) => {
                 slopes.fill(0.0);
                 by_y
             }
-            Element::Spline => Knots::of(p).back(x, p, by_y, by_log, slopes),
         }
     }
 }
@@ -157,11 +174,12 @@ impl Knots {
     fn piece(&self, k: usize, p: &[f64]) -> [f64; 6] {
         [self.x[k], self.widths[k], self.y[k], self.heights[k], slope(p, k), slope(p, k + 1)]
     }
+}
 
-    fn back(&self, x: f64, p: &[f64], by_y: f64, by_log: f64, slopes: &mut [f64]) -> f64 {
-        let k = bin(&self.x, x);
-        let piece = self.piece(k, p);
-        let [x0, w, y0, h, d0, d1] = std::array::from_fn(|j| Dual::variable(piece[j], j + 1));
+impl Bend {
+    fn back(&self, x: f64, p: &[f64], (by_y, by_log): (f64, f64), slopes: &mut [f64]) -> f64 {
+        let k = self.bin;
+        let [x0, w, y0, h, d0, d1] = std::array::from_fn(|j| Dual::variable(self.piece[j], j + 1));
         let (y, slope) = quotient(Dual::variable(x, 0), x0, w, y0, h, d0, d1);
         let by: [f64; 7] = std::array::from_fn(|j| by_y * y.slopes[j] + by_log * slope.slopes[j] / slope.value);
         // A bin starts where those before it end.
@@ -176,8 +194,8 @@ impl Knots {
                 }
             })
         };
-        back_shares(&self.widths, sizes(by[1], by[2]), &mut slopes[..BINS]);
-        back_shares(&self.heights, sizes(by[3], by[4]), &mut slopes[BINS..2 * BINS]);
+        back_shares(&self.knots.widths, sizes(by[1], by[2]), &mut slopes[..BINS]);
+        back_shares(&self.knots.heights, sizes(by[3], by[4]), &mut slopes[BINS..2 * BINS]);
         slopes[2 * BINS..].fill(0.0);
         for (knot, by) in [(k, by[5]), (k + 1, by[6])] {
             if knot > 0 && knot < BINS {
@@ -225,7 +243,8 @@ mod tests {
             0.7 * y + 0.3 * log
         };
         let mut slopes = vec![0.0; p.len()];
-        let by_x = element.back(x, p, 0.7, 0.3, &mut slopes);
+        let (_, _, bend) = element.forward_and_bend(x, p);
+        let by_x = element.back(x, p, bend.as_ref(), (0.7, 0.3), &mut slopes);
         let step = 1e-6;
         let (left, right) = ((value(x, p) - value(x - step, p)) / step, (value(x + step, p) - value(x, p)) / step);
         if (left - right).abs() < 1e-3 {

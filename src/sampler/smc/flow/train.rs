@@ -1,6 +1,6 @@
 //! Trains a flow: greatest likelihood by Adam (Kingma & Ba 2015), stopped by points kept aside.
 
-use super::element::Element;
+use super::element::{Bend, Element};
 use super::made::{Made, Trace};
 use super::{Flow, Lesson};
 use crate::bound::linalg::{moments, robust_cholesky};
@@ -94,6 +94,7 @@ fn score(flow: &Flow, x: &[Vec<f64>], points: &[usize]) -> f64 {
 struct Path {
     x: Vec<f64>,
     trace: Trace,
+    bends: Vec<Option<Bend>>,
 }
 
 /// theta and -ln of the density, and the way there.
@@ -102,10 +103,12 @@ fn walk(flow: &Flow, x: &[f64], paths: &mut [Path]) -> (Vec<f64>, f64) {
     for (made, path) in flow.layers.iter().zip(paths) {
         made.forward(&x, &mut path.trace);
         path.x.clone_from(&x);
+        path.bends.clear();
         for (x, p) in x.iter_mut().zip(path.trace.out.chunks_exact(made.outputs)) {
-            let (y, log) = flow.element.forward(*x, p);
+            let (y, log, bend) = flow.element.forward_and_bend(*x, p);
             *x = y;
             log_volume += log;
+            path.bends.push(bend);
         }
         x.reverse();
     }
@@ -124,8 +127,8 @@ fn gradient(flow: &Flow, x: &[Vec<f64>], batch: &[usize]) -> Vec<Vec<f64>> {
             slope.reverse();
             let mut by_out = vec![0.0; path.trace.out.len()];
             let each = path.trace.out.chunks_exact(made.outputs).zip(by_out.chunks_exact_mut(made.outputs));
-            for ((s, x), (p, by)) in slope.iter_mut().zip(&path.x).zip(each) {
-                *s = flow.element.back(*x, p, *s, -1.0, by);
+            for (((s, x), bend), (p, by)) in slope.iter_mut().zip(&path.x).zip(&path.bends).zip(each) {
+                *s = flow.element.back(*x, p, bend.as_ref(), (*s, -1.0), by);
             }
             made.back(&path.trace, &by_out, gradient, &mut slope);
         }
