@@ -120,7 +120,7 @@ fn answer(problem: &Problem, gradient: bool, toolbox: &mut dyn Toolbox, shared: 
     let range = problem.high - problem.low;
     let outcome = match &task.work {
         Work::LogLike(u) => {
-            let x: Vec<f64> = u.iter().map(|u| problem.low + range * u).collect();
+            let x = problem.at(u);
             if gradient {
                 derived = problem.gradient(&x).expect("it has one").into_iter().map(|slope| slope * range).collect();
             }

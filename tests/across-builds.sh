@@ -36,4 +36,5 @@ fit mpich-3 mpiexec.mpich -n 3 target/mpich/release/fitjob
 check "the same bits from all builds: ${digests[*]}" one_and_same "${digests[@]}"
 check "an Open MPI program under MPICH's mpiexec is refused" refused "$work/crossed-1" mpiexec.mpich -n 2 target/openmpi/release/fitjob
 check "an MPICH program under Open MPI's mpiexec is refused" refused "$work/crossed-2" mpiexec.openmpi -n 2 target/mpich/release/fitjob
+check "a program without MPI under an mpiexec is refused" refused "$work/crossed-3" mpiexec.openmpi -n 2 target/serial/release/fitjob
 finish

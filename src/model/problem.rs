@@ -65,6 +65,11 @@ impl Problem {
         PROBLEMS.iter().find(|p| p.name == name)
     }
 
+    /// The point of the box at `u` of the unit cube.
+    pub fn at(&self, u: &[f64]) -> Vec<f64> {
+        u.iter().map(|u| self.low + (self.high - self.low) * u).collect()
+    }
+
     /// Natural log of the likelihood at `x` (`dim` values).
     pub fn log_like(&self, x: &[f64]) -> f64 {
         (self.log_like)(x)

@@ -1,8 +1,14 @@
-//! What the integration tests share: the built binary, alone and under mpiexec.
+//! What the three test programs share: the built binary, alone and under mpiexec.
 #![allow(dead_code)]
 
+pub mod calibration;
+pub mod children;
 pub mod engines;
 pub mod lives;
+pub mod lynx_hare;
+pub mod plugins;
+pub mod results;
+pub mod scaffold;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -66,4 +72,16 @@ pub fn summary(run: &Path) -> serde_json::Value {
 
 pub fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// `cargo build` of a package that uses fitjob's library, into `target` and with the profile of what is built there already:
+/// only fitjob itself and the package are compiled, and fitjob once for all that ask.
+pub fn cargo_build(package: &Path, target: &Path) {
+    let manifest = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
+    let profile = toml::Table::from_iter([("profile".into(), manifest.parse::<toml::Table>().unwrap()["profile"].clone())]);
+    let config = package.join("profile.toml");
+    write(&config, &profile.to_string());
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--offline", "--config"]).arg(&config).current_dir(package);
+    succeed(cargo.env("CARGO_TARGET_DIR", target).env_remove("RUSTC_BOOTSTRAP"));
 }
