@@ -6,9 +6,9 @@ use super::{CommandSpec, Inputs, row};
 use crate::model::{Density, Evaluated};
 use crate::task::EvalError;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// One worker: a folder, in which a program is run for every point.
 pub struct Once<'a> {
@@ -20,7 +20,8 @@ pub struct Once<'a> {
     file: Template,
     limit: Option<Duration>,
     worker: usize,
-    folder: PathBuf,
+    /// Of a random name, and for this user alone. It goes with this, unless a point that failed is kept in it.
+    folder: TempDir,
     /// Points so far: each has a folder of its own in `folder`.
     points: u64,
     /// The folder of the last point that failed.
@@ -43,11 +44,9 @@ impl<'a> Once<'a> {
         let file = template.map_or_else(|| Ok(Template::lines(&names.parameters)), |text| parsed("template", text))?;
         let worker = new_worker();
         let folder = std::env::var_os("SLURM_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
-        let folder = folder.join(format!("fitjob-{}-{worker}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder); // of a process with this number, long ago
-        fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|e| {
+        let folder = tempfile::Builder::new().prefix("fitjob-").tempdir_in(&folder).map_err(|e| {
             let help = "the folder for temporary files is $SLURM_TMPDIR, else $TMPDIR, else /tmp";
-            EvalError::Fatal(format!("the working folder {} cannot be made: {e}; {help}", folder.display()))
+            EvalError::Fatal(format!("no working folder can be made in {}: {e}; {help}", folder.display()))
         })?;
         Ok(Once { spec, program, inputs, names, args, file, limit, worker, folder, points: 0, kept: None })
     }
@@ -60,7 +59,7 @@ impl<'a> Once<'a> {
         loop {
             attempt += 1;
             self.points += 1;
-            let folder = self.folder.join(format!("point-{}", self.points));
+            let folder = self.folder.path().join(format!("point-{}", self.points));
             let outcome = fs::create_dir(&folder).map_err(cannot("make", &folder)).and_then(|()| self.run(&values, &folder, deadline));
             let failed = match outcome {
                 Ok(values) => {
@@ -123,9 +122,7 @@ fn cannot(what: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Trouble {
 
 impl Drop for Once<'_> {
     fn drop(&mut self) {
-        if self.kept.is_none() {
-            let _ = fs::remove_dir_all(&self.folder);
-        }
+        self.folder.disable_cleanup(self.kept.is_some());
     }
 }
 
