@@ -6,6 +6,7 @@ use super::Settings;
 use super::estimate::{Count, Evidence, counted};
 use super::ledger::Shell;
 use super::run::{Batch, Mail, Phase, Run, Step};
+use super::stretch::Stretch;
 use super::trainer::PROBE_TRIES;
 use super::wire::DrawFor;
 use crate::bound::region::Lesson;
@@ -32,6 +33,12 @@ pub struct Explorer {
     unchecked: usize,
     pub why_stopped: String,
 }
+
+/// Live points within this of a wall that they touch make their axis a stretched one (twice this, where another is one anyway).
+const PILED: f64 = 0.1;
+/// Points of an axis that a side must have to be looked at, and those at the wall (within a tenth of the scale) that touch it: shares.
+const SIDE: f64 = 0.25;
+const TOUCH: f64 = 0.01;
 
 /// The live points and what they stand for.
 struct Live {
@@ -203,11 +210,28 @@ impl Run {
         if all_above || live.l_min == f64::NEG_INFINITY {
             return self.fail(live.l_min);
         }
+        let stretch = self.stretched(live.l_min);
+        if stretch != self.stretch {
+            return self.explore_anew(stretch, mail);
+        }
         self.explorer.l_min = live.l_min;
         self.explorer.switch_at = Some(self.committed + self.settings.pipeline as u64);
         let older = self.ledger.shells.iter().rev().map(|s| s.key).collect();
         let lesson = self.lesson(&live);
         self.trainer.launch(lesson, older, &mut mail.out);
+    }
+
+    /// The coordinates with the ends stretched at which live points (at or above `l_min`) pile up; the same where none does.
+    fn stretched(&self, l_min: f64) -> Stretch {
+        let points = &self.ledger.points;
+        let live: Vec<&[f64]> = (0..points.len()).filter(|id| points.log_like[*id] >= l_min).map(|id| points.at(id as u32)).collect();
+        let ends = |j: usize| {
+            let is_free = |side: usize| !self.periodic.contains(&j) && !self.stretch.has(j, side);
+            [0, 1].map(|side| if is_free(side) { scale_at_wall(&live, j, side) } else { None })
+        };
+        let scales: Vec<[Option<f64>; 2]> = (0..self.n_dim).map(ends).collect();
+        let within = |reach: f64| scales.iter().map(|s| s.map(|scale| scale.is_some_and(|s| s < reach))).collect::<Vec<_>>();
+        if within(PILED).iter().flatten().any(|piled| *piled) { self.stretch.with(&within(2.0 * PILED)) } else { self.stretch.clone() }
     }
 
     /// The live points; of those below, the best and the latest ones, which lie where the next bound's edge will be.
@@ -270,4 +294,17 @@ impl Run {
             self.stop("no smaller bound could be learned several times in a row");
         }
     }
+}
+
+/// The median distance of the `points` on one side of axis `j` from the wall there; none where they do not touch it.
+fn scale_at_wall(points: &[&[f64]], j: usize, side: usize) -> Option<f64> {
+    let distance = |p: &&[f64]| if side == 0 { p[j] } else { 1.0 - p[j] };
+    let mut near: Vec<f64> = points.iter().map(distance).filter(|t| *t < 0.5).collect();
+    if (near.len() as f64) < SIDE * points.len() as f64 {
+        return None;
+    }
+    near.sort_by(f64::total_cmp);
+    let scale = near[near.len() / 2];
+    let touching = near.partition_point(|t| *t < 0.1 * scale);
+    (touching as f64 > TOUCH * near.len() as f64).then_some(scale)
 }

@@ -1,7 +1,8 @@
 //! Importance nested sampling with learned bounds (Lange 2023), measured only with points that taught nothing.
 //!
 //! `run` is the order of events, `explore` learns the bounds, `trainer` makes one while others evaluate, `ledger` keeps the
-//! books, `sample` plans the fresh points, `estimate` and `posterior` say what came of it, `tools` and `wire` work remotely.
+//! books, `sample` plans the fresh points, `stretch` moves walls away, `estimate` and `posterior` say what came of it, `tools` and
+//! `wire` work remotely.
 
 mod estimate;
 mod explore;
@@ -10,6 +11,7 @@ mod posterior;
 mod run;
 mod sample;
 mod settings;
+mod stretch;
 mod tools;
 mod trainer;
 mod wire;

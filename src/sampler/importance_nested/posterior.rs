@@ -15,6 +15,17 @@ impl Run {
         if self.count() == Count::Fresh && !self.plan.measured { Count::All } else { self.count() }
     }
 
+    /// Calls answered and committed, also those of explorations that were given up.
+    fn n_evaluated(&self) -> u64 {
+        self.dropped + self.ledger.points.len() as u64
+    }
+
+    /// Where the model was asked for point `id`.
+    fn cube_point(&self, id: u32) -> Vec<f64> {
+        let point = self.ledger.points.at(id);
+        if self.stretch.is_none() { point.to_vec() } else { self.stretch.undo(point).0 }
+    }
+
     pub fn progress(&self) -> Progress {
         let evidence = Evidence::of(&self.ledger, self.best_count());
         let phase = match self.phase {
@@ -30,7 +41,7 @@ impl Run {
         Progress {
             phase: phase.into(),
             fraction,
-            n_like: self.ledger.points.len() as u64,
+            n_like: self.n_evaluated(),
             n_eff: evidence.n_eff,
             log_z: evidence.log_z,
             log_z_err: evidence.error,
@@ -52,29 +63,32 @@ impl Run {
             log_z: evidence.log_z,
             log_z_err: evidence.error,
             n_eff: evidence.n_eff,
-            n_like: self.ledger.points.len() as u64,
+            n_like: self.n_evaluated(),
             ..Posterior::default()
         };
+        // The same points in the engine's coordinates.
+        let mut w = Vec::new();
         for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
             let log_each = summary.log_volume - libm::log(summary.n as f64) - evidence.log_z;
             for id in counted(shell, count) {
                 let log_like = self.ledger.points.log_like[id as usize];
                 if log_like + log_each > f64::NEG_INFINITY {
-                    posterior.u.extend_from_slice(self.ledger.points.at(id));
-                    posterior.log_like.push(log_like);
+                    w.extend_from_slice(self.ledger.points.at(id));
+                    posterior.u.extend(self.cube_point(id));
+                    posterior.log_like.push(self.ledger.points.told(id));
                     posterior.log_weight.push(log_like + log_each);
                 }
             }
         }
         let norm = log_sum(&posterior.log_weight);
         posterior.log_weight.iter_mut().for_each(|w| *w -= norm);
-        self.diagnose(&mut posterior, &evidence, count);
+        self.diagnose(&mut posterior, &w, &evidence, count);
         Ok(posterior)
     }
 
-    fn diagnose(&self, posterior: &mut Posterior, evidence: &Evidence, count: Count) {
+    fn diagnose(&self, posterior: &mut Posterior, w: &[f64], evidence: &Evidence, count: Count) {
         let halves = self.split_half(evidence, count);
-        let occupation = self.occupation(posterior);
+        let occupation = self.occupation(w, &posterior.log_weight);
         let heaviest = posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
         let explored = Evidence::of(&self.ledger, Count::Explored);
         posterior.diagnostics = vec![
@@ -138,19 +152,20 @@ impl Run {
         if variance > 0.0 { difference / variance.sqrt() } else { 0.0 }
     }
 
-    /// Share of the posterior that lies in the bound that holds least of it, among bounds older than each point's shell.
-    fn occupation(&self, posterior: &Posterior) -> f64 {
-        let n = posterior.log_weight.len();
+    /// Share of the posterior (`w`, n x d, with its weights) that lies in the bound that holds least of it, among bounds older
+    /// than each point's shell.
+    fn occupation(&self, w: &[f64], log_weight: &[f64]) -> f64 {
+        let n = log_weight.len();
         // Systematic resampling at fixed steps.
         let (mut chosen, mut total) = (Vec::new(), 0.0);
         for at in 0..n {
-            total += posterior.log_weight[at].exp();
+            total += log_weight[at].exp();
             while (chosen.len() as f64 + 0.5) < total * OCCUPATION_POINTS as f64 {
                 chosen.push(at);
             }
         }
         let d = self.n_dim;
-        let u: Vec<f64> = chosen.iter().flat_map(|at| posterior.u[at * d..(at + 1) * d].iter().copied()).collect();
+        let u: Vec<f64> = chosen.iter().flat_map(|at| w[at * d..(at + 1) * d].iter().copied()).collect();
         let regions: Vec<_> = self.ledger.shells.iter().rev().map(|s| s.region.clone()).collect();
         let home: Vec<usize> =
             newest_holding(&regions, &u, d).iter().map(|h| h.map_or(0, |back| self.ledger.newest() - back as usize)).collect();

@@ -69,6 +69,13 @@ impl Trainer {
         Trainer { seed, n_networks, builds: 0, next_key: 1, next_seq: 0, stage: Stage::Idle, older: Vec::new(), last: Vec::new() }
     }
 
+    /// What was learned in other coordinates. Returns the number of a new first bound.
+    pub fn forget(&mut self) -> u64 {
+        self.last.clear();
+        self.builds += 1;
+        self.builds
+    }
+
     pub fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle)
     }
