@@ -34,11 +34,15 @@ pub struct Explorer {
     pub why_stopped: String,
 }
 
-/// Live points within this of a wall that they touch make their axis a stretched one (twice this, where another is one anyway).
-const PILED: f64 = 0.1;
-/// Points of an axis that a side must have to be looked at, and those at the wall (within a tenth of the scale) that touch it: shares.
+/// Axes are stretched when the live points touch walls, and the logarithms of how much closer they are than points all over the axis
+/// (median distances on that side, 1/4 where nothing is known) add up to this: one axis at .1, or five at .2.
+const PILED: f64 = 0.9;
+/// A median distance above this tells nothing.
+const CLOSE: f64 = 0.2;
+/// Share of the points that must be on a side of an axis for it to be looked at; share of those that must lie within a tenth of
+/// their median distance from the wall to touch it (a twentieth does where they are even).
 const SIDE: f64 = 0.25;
-const TOUCH: f64 = 0.01;
+const TOUCH: f64 = 0.02;
 
 /// The live points and what they stand for.
 struct Live {
@@ -230,8 +234,11 @@ impl Run {
             [0, 1].map(|side| if is_free(side) { scale_at_wall(&live, j, side) } else { None })
         };
         let scales: Vec<[Option<f64>; 2]> = (0..self.n_dim).map(ends).collect();
-        let within = |reach: f64| scales.iter().map(|s| s.map(|scale| scale.is_some_and(|s| s < reach))).collect::<Vec<_>>();
-        if within(PILED).iter().flatten().any(|piled| *piled) { self.stretch.with(&within(2.0 * PILED)) } else { self.stretch.clone() }
+        let piles: f64 = scales.iter().flatten().flatten().map(|scale| libm::log(0.25 / scale)).sum();
+        if piles < PILED {
+            return self.stretch.clone();
+        }
+        self.stretch.with(&scales.iter().map(|s| s.map(|scale| scale.is_some())).collect::<Vec<_>>())
     }
 
     /// The live points; of those below, the best and the latest ones, which lie where the next bound's edge will be.
@@ -296,7 +303,7 @@ impl Run {
     }
 }
 
-/// The median distance of the `points` on one side of axis `j` from the wall there; none where they do not touch it.
+/// The median distance of the `points` on one side of axis `j` from the wall there; none where they are far or do not touch it.
 fn scale_at_wall(points: &[&[f64]], j: usize, side: usize) -> Option<f64> {
     let distance = |p: &&[f64]| if side == 0 { p[j] } else { 1.0 - p[j] };
     let mut near: Vec<f64> = points.iter().map(distance).filter(|t| *t < 0.5).collect();
@@ -306,5 +313,5 @@ fn scale_at_wall(points: &[&[f64]], j: usize, side: usize) -> Option<f64> {
     near.sort_by(f64::total_cmp);
     let scale = near[near.len() / 2];
     let touching = near.partition_point(|t| *t < 0.1 * scale);
-    (touching as f64 > TOUCH * near.len() as f64).then_some(scale)
+    (scale < CLOSE && touching as f64 > TOUCH * near.len() as f64).then_some(scale)
 }
