@@ -31,7 +31,18 @@ pub struct Explorer {
     failed: usize,
     /// Calls since the stopping rules were last looked at.
     unchecked: usize,
+    /// Calls since the bounds last became smaller by a factor of e, and the log volume of the newest then.
+    #[serde(default)]
+    stuck: usize,
+    #[serde(default)]
+    log_volume: f64,
+    /// All calls since the exploration began.
+    #[serde(default)]
+    all_calls: usize,
     pub why_stopped: String,
+    /// It stopped although the live points still held something to learn.
+    #[serde(default)]
+    pub gave_up: bool,
 }
 
 /// Axes are stretched when the live points touch walls, and the logarithms of how much closer they are than points all over the axis
@@ -43,6 +54,10 @@ const CLOSE: f64 = 0.2;
 /// their median distance from the wall to touch it (a twentieth does where they are even).
 const SIDE: f64 = 0.25;
 const TOUCH: f64 = 0.02;
+
+/// Exploration gives up after this many calls a live point without bounds smaller by a factor of e, and after so many in all.
+const STUCK: usize = 50;
+const LONGEST: usize = 700;
 
 /// The live points and what they stand for.
 struct Live {
@@ -63,7 +78,11 @@ impl Explorer {
             switch_at: None,
             failed: 0,
             unchecked: 0,
+            stuck: 0,
+            log_volume: 0.0,
+            all_calls: 0,
             why_stopped: String::new(),
+            gave_up: false,
         }
     }
 }
@@ -121,12 +140,18 @@ impl Run {
         self.explorer.updates += batch.log_like.iter().filter(|l| **l >= l_min).count() as i64;
         self.explorer.calls += batch.len();
         self.explorer.unchecked += batch.len();
+        self.explorer.stuck += batch.len();
+        self.explorer.all_calls += batch.len();
         let out_of_calls = self.settings.n_like_max.is_some_and(|most| self.n_like + self.settings.n_batch as u64 > most);
         if out_of_calls && self.batches.is_empty() {
             return self.stop("n_like_max is reached before the sampling phase");
         }
         if self.ledger.points.len() <= self.settings.live() {
             return;
+        }
+        if self.explorer.stuck > STUCK * self.settings.live() || self.explorer.all_calls > LONGEST * self.settings.live() {
+            self.explorer.gave_up = true;
+            return self.stop("the bounds hardly became smaller any more");
         }
         if self.explorer.unchecked * CHECKS_PER_LIVE >= self.settings.live() && self.explorer.switch_at.is_none() {
             self.explorer.unchecked = 0;
@@ -288,6 +313,9 @@ impl Run {
             return self.fail(l_min);
         }
         self.explorer.failed = 0;
+        if shell.log_volume() < self.explorer.log_volume - 1.0 {
+            (self.explorer.stuck, self.explorer.log_volume) = (0, shell.log_volume());
+        }
         self.ledger.open_shell(self.seed, shell);
     }
 
@@ -298,6 +326,7 @@ impl Run {
         self.explorer.l_min = l_min;
         self.explorer.failed += 1;
         if self.explorer.failed >= self.settings.max_failed_bounds {
+            self.explorer.gave_up = true;
             self.stop("no smaller bound could be learned several times in a row");
         }
     }

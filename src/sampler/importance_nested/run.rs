@@ -161,6 +161,7 @@ impl Run {
     pub fn extend(&mut self, settings: &Settings) {
         self.settings = settings.clone();
         self.phase = Phase::Sampling;
+        self.plan.stalled = false;
         self.idle_at = None;
     }
 
