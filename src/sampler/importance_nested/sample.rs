@@ -10,6 +10,10 @@ use super::wire::DrawFor;
 
 /// Least number of fresh points of a shell: fewer cannot show what the shell hides.
 const FLOOR: u64 = 32;
+/// Or so many times n_eff over all shells together, evenly.
+const FAIR_SHARE: f64 = 0.1;
+/// Effective fresh points of a shell from which on they alone say how many more it needs.
+const SETTLED: f64 = 30.0;
 /// The first round aims at this share of n_eff; what it finds corrects the plan of the second.
 const FIRST_ROUND: f64 = 0.5;
 const OVERSHOOT: f64 = 1.01;
@@ -56,6 +60,23 @@ struct Known {
     floor: f64,
     /// It has what it has.
     closed: bool,
+}
+
+/// What some points of a shell say of it.
+struct Said {
+    z: f64,
+    efficiency: f64,
+    n_eff: f64,
+}
+
+impl Said {
+    fn of(summary: &Summary, reference: f64) -> Said {
+        if summary.n == 0 {
+            return Said { z: 0.0, efficiency: 1.0, n_eff: 0.0 };
+        }
+        let z = libm::exp(summary.log_volume + summary.log_mean - reference);
+        Said { z, efficiency: summary.n_eff / summary.n as f64, n_eff: summary.n_eff }
+    }
 }
 
 impl Run {
@@ -135,6 +156,12 @@ impl Run {
         true
     }
 
+    /// Fresh points that every shell gets at least.
+    fn least_points(&self) -> f64 {
+        let share = FAIR_SHARE * self.settings.n_eff / self.ledger.shells.len() as f64;
+        share.max(FLOOR.max(self.settings.n_shell as u64) as f64)
+    }
+
     /// Fresh points at most.
     fn most_fresh(&self) -> f64 {
         let by_default = DEAREST * self.settings.n_eff.max(LEAST_TARGET);
@@ -151,19 +178,24 @@ impl Run {
 
     fn know(&self, number: usize) -> Known {
         let shell = &self.ledger.shells[number];
-        // Until fresh points can speak, those of the exploration help to plan; they are too optimistic to end the run by.
-        let settled = self.plan.rounds >= 2 || shell.fresh.len() >= 100;
-        let summary = Summary::of(&self.ledger, shell, if settled { self.count() } else { Count::All });
-        let by_volume = if settled || shell.fresh_hits >= 100 { self.count() } else { Count::Explored };
-        let log_volume = Summary::of(&self.ledger, shell, by_volume).log_volume;
         let reference = self.ledger.points.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // What the fresh points say, and until they are enough to show what is rare, what all points say if that is more.
+        let fresh = Said::of(&Summary::of(&self.ledger, shell, self.count()), reference);
+        let said = if fresh.n_eff >= SETTLED {
+            fresh
+        } else {
+            let by_volume = if shell.fresh_hits >= 100 { self.count() } else { Count::Explored };
+            let log_volume = Summary::of(&self.ledger, shell, by_volume).log_volume;
+            let all = Said::of(&Summary { log_volume, ..Summary::of(&self.ledger, shell, Count::All) }, reference);
+            if all.z > fresh.z { all } else { fresh }
+        };
         let counted = if self.settings.discard_exploration { 0 } else { shell.members.len() };
         Known {
-            z: if summary.n == 0 { 0.0 } else { libm::exp(log_volume + summary.log_mean - reference) },
-            efficiency: if summary.n == 0 { 1.0 } else { summary.n_eff / summary.n as f64 },
+            z: said.z,
+            efficiency: said.efficiency,
             have: (counted as u64 + self.plan.given[number]) as f64,
             closed: self.plan.closed[number],
-            floor: if self.plan.rounds == 0 { FLOOR.max(self.settings.n_shell as u64) as f64 } else { 0.0 },
+            floor: if self.plan.rounds == 0 { self.least_points() } else { 0.0 },
         }
     }
 
