@@ -6,7 +6,7 @@ use super::Settings;
 use super::estimate::{Count, Evidence, counted};
 use super::ledger::Shell;
 use super::run::{Batch, Mail, Phase, Run, Step};
-use super::stretch::Stretch;
+use super::stretch::{SPACING, Stretch};
 use super::trainer::PROBE_TRIES;
 use super::wire::DrawFor;
 use crate::bound::region::Lesson;
@@ -54,6 +54,15 @@ const CLOSE: f64 = 0.2;
 /// their median distance from the wall to touch it (a twentieth does where they are even).
 const SIDE: f64 = 0.25;
 const TOUCH: f64 = 0.02;
+
+/// Within these distances of a wall a thin tail of the posterior and its tip are looked for.
+const TAIL: f64 = 0.05;
+const TIP: f64 = 0.01;
+/// A tail that matters: its share of the posterior. It is thin if it holds clearly less than an even density would, and it reaches the wall
+/// if its density there falls no faster than about linearly.
+const LEAST_TAIL: f64 = 2e-3;
+/// Such an end is stretched down to this distance.
+const GENTLY: f64 = 1e-3;
 
 /// Exploration gives up after this many calls a live point without bounds smaller by a factor of e, and after so many in all.
 const STUCK: usize = 50;
@@ -156,7 +165,8 @@ impl Run {
         if self.explorer.unchecked * CHECKS_PER_LIVE >= self.settings.live() && self.explorer.switch_at.is_none() {
             self.explorer.unchecked = 0;
             if let Some(why) = self.reason_to_stop() {
-                return self.stop(why);
+                let stretch = self.stretched_for_tails();
+                return if stretch == self.stretch { self.stop(why) } else { self.explore_anew(stretch, mail) };
             }
         }
         let due = self.explorer.updates >= self.settings.update() as i64 || self.explorer.calls >= self.settings.like_new_bound();
@@ -255,7 +265,7 @@ impl Run {
         let points = &self.ledger.points;
         let live: Vec<&[f64]> = (0..points.len()).filter(|id| points.log_like[*id] >= l_min).map(|id| points.at(id as u32)).collect();
         let ends = |j: usize| {
-            let is_free = |side: usize| !self.periodic.contains(&j) && !self.stretch.has(j, side);
+            let is_free = |side: usize| !self.periodic.contains(&j) && self.stretch.at(j, side) != SPACING[side];
             [0, 1].map(|side| if is_free(side) { scale_at_wall(&live, j, side) } else { None })
         };
         let scales: Vec<[Option<f64>; 2]> = (0..self.n_dim).map(ends).collect();
@@ -263,7 +273,34 @@ impl Run {
         if piles < PILED {
             return self.stretch.clone();
         }
-        self.stretch.with(&scales.iter().map(|s| s.map(|scale| scale.is_some())).collect::<Vec<_>>())
+        let down_to = |s: &[Option<f64>; 2]| [0, 1].map(|side| s[side].map_or(0.0, |_| SPACING[side]));
+        self.stretch.with(&scales.iter().map(down_to).collect::<Vec<_>>())
+    }
+
+    /// The coordinates with the ends stretched a little that a thin tail of the posterior reaches: there log L goes by the logarithm of the
+    /// distance from the wall, and bounds learned in the plain coordinate cut the tail off. By all points evaluated.
+    fn stretched_for_tails(&self) -> Stretch {
+        let evidence = Evidence::of(&self.ledger, Count::Explored);
+        let mut mass = vec![[[0.0; 2]; 2]; self.n_dim];
+        for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
+            let log_each = summary.log_volume - libm::log(summary.n as f64) - evidence.log_z;
+            for id in counted(shell, Count::Explored) {
+                let weight = libm::exp(log_each + self.ledger.points.log_like[id as usize]);
+                for (u, mass) in self.cube_point(id).iter().zip(&mut mass) {
+                    for (side, t) in [*u, 1.0 - u].into_iter().enumerate() {
+                        mass[side][0] += if t < TAIL { weight } else { 0.0 };
+                        mass[side][1] += if t < TIP { weight } else { 0.0 };
+                    }
+                }
+            }
+        }
+        let is_tail = |[tail, tip]: [f64; 2]| tail > LEAST_TAIL && tail < 0.7 * TAIL && tip > 0.5 * tail * (TIP / TAIL).powi(2);
+        let end = |j: usize, side: usize| {
+            let plain = !self.periodic.contains(&j) && self.stretch.at(j, side) == 0.0;
+            if plain && is_tail(mass[j][side]) { GENTLY } else { 0.0 }
+        };
+        let ends: Vec<[f64; 2]> = (0..self.n_dim).map(|j| [end(j, 0), end(j, 1)]).collect();
+        if ends.iter().flatten().all(|e| *e == 0.0) { self.stretch.clone() } else { self.stretch.with(&ends) }
     }
 
     /// The live points; of those below, the best and the latest ones, which lie where the next bound's edge will be.
@@ -326,7 +363,8 @@ impl Run {
         self.explorer.l_min = l_min;
         self.explorer.failed += 1;
         if self.explorer.failed >= self.settings.max_failed_bounds {
-            self.explorer.gave_up = true;
+            // NaN where nothing is possible at all.
+            self.explorer.gave_up = self.live().flatness <= 0.5;
             self.stop("no smaller bound could be learned several times in a row");
         }
     }

@@ -1,5 +1,6 @@
 //! What the run says at the end: weighted points, evidence, checks, and warnings in plain words.
 
+use super::doubt::Checks;
 use super::estimate::{Count, Evidence, counted, mean_and_effective};
 use super::run::{Phase, Run};
 use super::tools::newest_holding;
@@ -21,7 +22,7 @@ impl Run {
     }
 
     /// Where the model was asked for point `id`.
-    fn cube_point(&self, id: u32) -> Vec<f64> {
+    pub fn cube_point(&self, id: u32) -> Vec<f64> {
         let point = self.ledger.points.at(id);
         if self.stretch.is_none() { point.to_vec() } else { self.stretch.undo(point).0 }
     }
@@ -87,53 +88,21 @@ impl Run {
     }
 
     fn diagnose(&self, posterior: &mut Posterior, w: &[f64], evidence: &Evidence, count: Count) {
-        let halves = self.split_half(evidence, count);
-        let occupation = self.occupation(w, &posterior.log_weight);
-        let heaviest = posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
-        let explored = Evidence::of(&self.ledger, Count::Explored);
+        let checks = Checks {
+            halves: self.split_half(evidence, count),
+            occupation: self.occupation(w, &posterior.log_weight),
+            heaviest: posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp(),
+        };
         posterior.diagnostics = vec![
-            ("split_half_z".into(), halves),
-            ("occupation".into(), occupation),
-            ("heaviest_weight".into(), heaviest),
+            ("split_half_z".into(), checks.halves),
+            ("occupation".into(), checks.occupation),
+            ("heaviest_weight".into(), checks.heaviest),
             ("one_over_sqrt_n_eff".into(), evidence.n_eff.powf(-0.5)),
-            ("log_z_explored".into(), explored.log_z),
+            ("log_z_explored".into(), Evidence::of(&self.ledger, Count::Explored).log_z),
             ("bounds".into(), self.ledger.shells.len() as f64),
             ("rounds".into(), f64::from(self.plan.rounds)),
         ];
-        let n_live = self.settings.n_live;
-        let mut warn = |text: String| posterior.warnings.push(text);
-        if self.phase != Phase::Finished {
-            warn("the run is not finished: these are estimates on the way".into());
-        } else if evidence.n_eff < 0.995 * self.settings.n_eff {
-            warn(format!(
-                "not converged: the effective sample size is {:.0} of {:.0} asked for; raise n_like_max, or n_live if there was no limit",
-                evidence.n_eff, self.settings.n_eff
-            ));
-        }
-        if !self.settings.discard_exploration {
-            warn("log Z counts the points that taught the bounds (discard_exploration = false): in many dimensions its bias exceeds its error".into());
-        } else if count == Count::All {
-            warn("log Z may be biased: the run ended before enough fresh points were drawn, so the points that taught the bounds are counted".into());
-        }
-        if heaviest > 0.1 {
-            warn(format!(
-                "one point carries {:.0}% of the evidence: a narrow peak was found late or missed; raise n_live (now {n_live}) and run again",
-                100.0 * heaviest
-            ));
-        }
-        let shares = evidence.shares();
-        for (number, (summary, share)) in evidence.shells.iter().zip(&shares).enumerate() {
-            if *share > 0.05 && summary.n_eff < 20.0 {
-                warn(format!(
-                    "shell {number} holds {:.0}% of the evidence with only {:.0} effective points: raise n_live (now {n_live})",
-                    100.0 * share,
-                    summary.n_eff
-                ));
-            }
-        }
-        if halves.abs() > 4.0 {
-            warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
-        }
+        posterior.warnings = self.doubts(evidence, count, &checks);
     }
 
     /// Difference of log Z between the odd and the even points of every shell, in its standard deviations.
