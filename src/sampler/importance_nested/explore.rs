@@ -6,6 +6,7 @@ use super::Settings;
 use super::estimate::{Count, Evidence, counted};
 use super::ledger::Shell;
 use super::run::{Batch, Mail, Phase, Run, Step};
+use super::stretch::{SPACING, Stretch};
 use super::trainer::PROBE_TRIES;
 use super::wire::DrawFor;
 use crate::bound::region::Lesson;
@@ -30,8 +31,42 @@ pub struct Explorer {
     failed: usize,
     /// Calls since the stopping rules were last looked at.
     unchecked: usize,
+    /// Calls since the bounds last became smaller by a factor of e, and the log volume of the newest then.
+    #[serde(default)]
+    stuck: usize,
+    #[serde(default)]
+    log_volume: f64,
+    /// All calls since the exploration began.
+    #[serde(default)]
+    all_calls: usize,
     pub why_stopped: String,
+    /// It stopped although the live points still held something to learn.
+    #[serde(default)]
+    pub gave_up: bool,
 }
+
+/// Axes are stretched when the live points touch walls, and the logarithms of how much closer they are than points all over the axis
+/// (median distances on that side, 1/4 where nothing is known) add up to this: one axis at .1, or five at .2.
+const PILED: f64 = 0.9;
+/// A median distance above this tells nothing.
+const CLOSE: f64 = 0.2;
+/// Share of the points that must be on a side of an axis for it to be looked at; share of those that must lie within a tenth of
+/// their median distance from the wall to touch it (a twentieth does where they are even).
+const SIDE: f64 = 0.25;
+const TOUCH: f64 = 0.02;
+
+/// Within these distances of a wall a thin tail of the posterior and its tip are looked for.
+const TAIL: f64 = 0.05;
+const TIP: f64 = 0.01;
+/// A tail that matters: its share of the posterior. It is thin if it holds clearly less than an even density would, and it reaches the wall
+/// if its density there falls no faster than about linearly.
+const LEAST_TAIL: f64 = 2e-3;
+/// Such an end is stretched down to this distance.
+const GENTLY: f64 = 1e-3;
+
+/// Exploration gives up after this many calls a live point without bounds smaller by a factor of e, and after so many in all.
+const STUCK: usize = 50;
+const LONGEST: usize = 700;
 
 /// The live points and what they stand for.
 struct Live {
@@ -52,7 +87,11 @@ impl Explorer {
             switch_at: None,
             failed: 0,
             unchecked: 0,
+            stuck: 0,
+            log_volume: 0.0,
+            all_calls: 0,
             why_stopped: String::new(),
+            gave_up: false,
         }
     }
 }
@@ -110,6 +149,8 @@ impl Run {
         self.explorer.updates += batch.log_like.iter().filter(|l| **l >= l_min).count() as i64;
         self.explorer.calls += batch.len();
         self.explorer.unchecked += batch.len();
+        self.explorer.stuck += batch.len();
+        self.explorer.all_calls += batch.len();
         let out_of_calls = self.settings.n_like_max.is_some_and(|most| self.n_like + self.settings.n_batch as u64 > most);
         if out_of_calls && self.batches.is_empty() {
             return self.stop("n_like_max is reached before the sampling phase");
@@ -117,10 +158,15 @@ impl Run {
         if self.ledger.points.len() <= self.settings.live() {
             return;
         }
+        if self.explorer.stuck > STUCK * self.settings.live() || self.explorer.all_calls > LONGEST * self.settings.live() {
+            self.explorer.gave_up = true;
+            return self.stop("the bounds hardly became smaller any more");
+        }
         if self.explorer.unchecked * CHECKS_PER_LIVE >= self.settings.live() && self.explorer.switch_at.is_none() {
             self.explorer.unchecked = 0;
             if let Some(why) = self.reason_to_stop() {
-                return self.stop(why);
+                let stretch = self.stretched_for_tails();
+                return if stretch == self.stretch { self.stop(why) } else { self.explore_anew(stretch, mail) };
             }
         }
         let due = self.explorer.updates >= self.settings.update() as i64 || self.explorer.calls >= self.settings.like_new_bound();
@@ -203,11 +249,58 @@ impl Run {
         if all_above || live.l_min == f64::NEG_INFINITY {
             return self.fail(live.l_min);
         }
+        let stretch = self.stretched(live.l_min);
+        if stretch != self.stretch {
+            return self.explore_anew(stretch, mail);
+        }
         self.explorer.l_min = live.l_min;
         self.explorer.switch_at = Some(self.committed + self.settings.pipeline as u64);
         let older = self.ledger.shells.iter().rev().map(|s| s.key).collect();
         let lesson = self.lesson(&live);
         self.trainer.launch(lesson, older, &mut mail.out);
+    }
+
+    /// The coordinates with the ends stretched at which live points (at or above `l_min`) pile up; the same where none does.
+    fn stretched(&self, l_min: f64) -> Stretch {
+        let points = &self.ledger.points;
+        let live: Vec<&[f64]> = (0..points.len()).filter(|id| points.log_like[*id] >= l_min).map(|id| points.at(id as u32)).collect();
+        let ends = |j: usize| {
+            let is_free = |side: usize| !self.periodic.contains(&j) && self.stretch.at(j, side) != SPACING[side];
+            [0, 1].map(|side| if is_free(side) { scale_at_wall(&live, j, side) } else { None })
+        };
+        let scales: Vec<[Option<f64>; 2]> = (0..self.n_dim).map(ends).collect();
+        let piles: f64 = scales.iter().flatten().flatten().map(|scale| libm::log(0.25 / scale)).sum();
+        if piles < PILED {
+            return self.stretch.clone();
+        }
+        let down_to = |s: &[Option<f64>; 2]| [0, 1].map(|side| s[side].map_or(0.0, |_| SPACING[side]));
+        self.stretch.with(&scales.iter().map(down_to).collect::<Vec<_>>())
+    }
+
+    /// The coordinates with the ends stretched a little that a thin tail of the posterior reaches: there log L goes by the logarithm of the
+    /// distance from the wall, and bounds learned in the plain coordinate cut the tail off. By all points evaluated.
+    fn stretched_for_tails(&self) -> Stretch {
+        let evidence = Evidence::of(&self.ledger, Count::Explored);
+        let mut mass = vec![[[0.0; 2]; 2]; self.n_dim];
+        for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
+            let log_each = summary.log_volume - libm::log(summary.n as f64) - evidence.log_z;
+            for id in counted(shell, Count::Explored) {
+                let weight = libm::exp(log_each + self.ledger.points.log_like[id as usize]);
+                for (u, mass) in self.cube_point(id).iter().zip(&mut mass) {
+                    for (side, t) in [*u, 1.0 - u].into_iter().enumerate() {
+                        mass[side][0] += if t < TAIL { weight } else { 0.0 };
+                        mass[side][1] += if t < TIP { weight } else { 0.0 };
+                    }
+                }
+            }
+        }
+        let is_tail = |[tail, tip]: [f64; 2]| tail > LEAST_TAIL && tail < 0.7 * TAIL && tip > 0.5 * tail * (TIP / TAIL).powi(2);
+        let end = |j: usize, side: usize| {
+            let plain = !self.periodic.contains(&j) && self.stretch.at(j, side) == 0.0;
+            if plain && is_tail(mass[j][side]) { GENTLY } else { 0.0 }
+        };
+        let ends: Vec<[f64; 2]> = (0..self.n_dim).map(|j| [end(j, 0), end(j, 1)]).collect();
+        if ends.iter().flatten().all(|e| *e == 0.0) { self.stretch.clone() } else { self.stretch.with(&ends) }
     }
 
     /// The live points; of those below, the best and the latest ones, which lie where the next bound's edge will be.
@@ -257,6 +350,9 @@ impl Run {
             return self.fail(l_min);
         }
         self.explorer.failed = 0;
+        if shell.log_volume() < self.explorer.log_volume - 1.0 {
+            (self.explorer.stuck, self.explorer.log_volume) = (0, shell.log_volume());
+        }
         self.ledger.open_shell(self.seed, shell);
     }
 
@@ -267,7 +363,22 @@ impl Run {
         self.explorer.l_min = l_min;
         self.explorer.failed += 1;
         if self.explorer.failed >= self.settings.max_failed_bounds {
+            // NaN where nothing is possible at all.
+            self.explorer.gave_up = self.live().flatness <= 0.5;
             self.stop("no smaller bound could be learned several times in a row");
         }
     }
+}
+
+/// The median distance of the `points` on one side of axis `j` from the wall there; none where they are far or do not touch it.
+fn scale_at_wall(points: &[&[f64]], j: usize, side: usize) -> Option<f64> {
+    let distance = |p: &&[f64]| if side == 0 { p[j] } else { 1.0 - p[j] };
+    let mut near: Vec<f64> = points.iter().map(distance).filter(|t| *t < 0.5).collect();
+    if (near.len() as f64) < SIDE * points.len() as f64 {
+        return None;
+    }
+    near.sort_by(f64::total_cmp);
+    let scale = near[near.len() / 2];
+    let touching = near.partition_point(|t| *t < 0.1 * scale);
+    (scale < CLOSE && touching as f64 > TOUCH * near.len() as f64).then_some(scale)
 }

@@ -15,11 +15,15 @@ use crate::random::{Purpose, stream};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Points {
     pub n_dim: usize,
-    /// n x n_dim in the cube.
+    /// n x n_dim in the cube, in the engine's coordinates (`stretch`).
     #[serde(with = "crate::bulk::reals")]
     pub u: Vec<f64>,
+    /// Of those coordinates: the model's, less ln dw/du.
     #[serde(with = "crate::bulk::reals")]
     pub log_like: Vec<f64>,
+    /// As the model told them, where axes are stretched; else empty.
+    #[serde(with = "crate::bulk::reals", default)]
+    pub told: Vec<f64>,
 }
 
 impl Points {
@@ -35,6 +39,12 @@ impl Points {
 
     pub fn len(&self) -> usize {
         self.log_like.len()
+    }
+
+    /// What the model told of point `id`.
+    pub fn told(&self, id: u32) -> f64 {
+        let known = if self.told.is_empty() { &self.log_like } else { &self.told };
+        known[id as usize]
     }
 }
 
@@ -136,8 +146,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new(n_dim: usize, key: u64) -> Ledger {
-        let cube = Shell::new(0, key, Rc::new(Region::cube(n_dim)), f64::NEG_INFINITY);
+    /// `build` and `key` of the cube.
+    pub fn new(n_dim: usize, build: u64, key: u64) -> Ledger {
+        let cube = Shell::new(build, key, Rc::new(Region::cube(n_dim)), f64::NEG_INFINITY);
         Ledger { points: Points { n_dim, ..Points::default() }, shells: vec![cube], transfer: vec![Vec::new()] }
     }
 

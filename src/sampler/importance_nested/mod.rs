@@ -1,8 +1,10 @@
 //! Importance nested sampling with learned bounds (Lange 2023), measured only with points that taught nothing.
 //!
 //! `run` is the order of events, `explore` learns the bounds, `trainer` makes one while others evaluate, `ledger` keeps the
-//! books, `sample` plans the fresh points, `estimate` and `posterior` say what came of it, `tools` and `wire` work remotely.
+//! books, `sample` plans the fresh points, `stretch` moves walls away, `estimate` and `posterior` say what came of it, `doubt`
+//! why it may be wrong, `tools` and `wire` work remotely.
 
+mod doubt;
 mod estimate;
 mod explore;
 mod ledger;
@@ -10,6 +12,7 @@ mod posterior;
 mod run;
 mod sample;
 mod settings;
+mod stretch;
 mod tools;
 mod trainer;
 mod wire;

@@ -1,5 +1,6 @@
 //! What the run says at the end: weighted points, evidence, checks, and warnings in plain words.
 
+use super::doubt::Checks;
 use super::estimate::{Count, Evidence, counted, mean_and_effective};
 use super::run::{Phase, Run};
 use super::tools::newest_holding;
@@ -13,6 +14,17 @@ impl Run {
     /// The estimate asked for, or the exploration's when there is none yet.
     fn best_count(&self) -> Count {
         if self.count() == Count::Fresh && !self.plan.measured { Count::All } else { self.count() }
+    }
+
+    /// Calls answered and committed, also those of explorations that were given up.
+    fn n_evaluated(&self) -> u64 {
+        self.dropped + self.ledger.points.len() as u64
+    }
+
+    /// Where the model was asked for point `id`.
+    pub fn cube_point(&self, id: u32) -> Vec<f64> {
+        let point = self.ledger.points.at(id);
+        if self.stretch.is_none() { point.to_vec() } else { self.stretch.undo(point).0 }
     }
 
     pub fn progress(&self) -> Progress {
@@ -30,7 +42,7 @@ impl Run {
         Progress {
             phase: phase.into(),
             fraction,
-            n_like: self.ledger.points.len() as u64,
+            n_like: self.n_evaluated(),
             n_eff: evidence.n_eff,
             log_z: evidence.log_z,
             log_z_err: evidence.error,
@@ -52,74 +64,45 @@ impl Run {
             log_z: evidence.log_z,
             log_z_err: evidence.error,
             n_eff: evidence.n_eff,
-            n_like: self.ledger.points.len() as u64,
+            n_like: self.n_evaluated(),
             ..Posterior::default()
         };
+        // The same points in the engine's coordinates.
+        let mut w = Vec::new();
         for (shell, summary) in self.ledger.shells.iter().zip(&evidence.shells) {
             let log_each = summary.log_volume - libm::log(summary.n as f64) - evidence.log_z;
             for id in counted(shell, count) {
                 let log_like = self.ledger.points.log_like[id as usize];
                 if log_like + log_each > f64::NEG_INFINITY {
-                    posterior.u.extend_from_slice(self.ledger.points.at(id));
-                    posterior.log_like.push(log_like);
+                    w.extend_from_slice(self.ledger.points.at(id));
+                    posterior.u.extend(self.cube_point(id));
+                    posterior.log_like.push(self.ledger.points.told(id));
                     posterior.log_weight.push(log_like + log_each);
                 }
             }
         }
         let norm = log_sum(&posterior.log_weight);
         posterior.log_weight.iter_mut().for_each(|w| *w -= norm);
-        self.diagnose(&mut posterior, &evidence, count);
+        self.diagnose(&mut posterior, &w, &evidence, count);
         Ok(posterior)
     }
 
-    fn diagnose(&self, posterior: &mut Posterior, evidence: &Evidence, count: Count) {
-        let halves = self.split_half(evidence, count);
-        let occupation = self.occupation(posterior);
-        let heaviest = posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp();
-        let explored = Evidence::of(&self.ledger, Count::Explored);
+    fn diagnose(&self, posterior: &mut Posterior, w: &[f64], evidence: &Evidence, count: Count) {
+        let checks = Checks {
+            halves: self.split_half(evidence, count),
+            occupation: self.occupation(w, &posterior.log_weight),
+            heaviest: posterior.log_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max).exp(),
+        };
         posterior.diagnostics = vec![
-            ("split_half_z".into(), halves),
-            ("occupation".into(), occupation),
-            ("heaviest_weight".into(), heaviest),
+            ("split_half_z".into(), checks.halves),
+            ("occupation".into(), checks.occupation),
+            ("heaviest_weight".into(), checks.heaviest),
             ("one_over_sqrt_n_eff".into(), evidence.n_eff.powf(-0.5)),
-            ("log_z_explored".into(), explored.log_z),
+            ("log_z_explored".into(), Evidence::of(&self.ledger, Count::Explored).log_z),
             ("bounds".into(), self.ledger.shells.len() as f64),
             ("rounds".into(), f64::from(self.plan.rounds)),
         ];
-        let n_live = self.settings.n_live;
-        let mut warn = |text: String| posterior.warnings.push(text);
-        if self.phase != Phase::Finished {
-            warn("the run is not finished: these are estimates on the way".into());
-        } else if evidence.n_eff < 0.995 * self.settings.n_eff {
-            warn(format!(
-                "not converged: the effective sample size is {:.0} of {:.0} asked for; raise n_like_max, or n_live if there was no limit",
-                evidence.n_eff, self.settings.n_eff
-            ));
-        }
-        if !self.settings.discard_exploration {
-            warn("log Z counts the points that taught the bounds (discard_exploration = false): in many dimensions its bias exceeds its error".into());
-        } else if count == Count::All {
-            warn("log Z may be biased: the run ended before enough fresh points were drawn, so the points that taught the bounds are counted".into());
-        }
-        if heaviest > 0.1 {
-            warn(format!(
-                "one point carries {:.0}% of the evidence: a narrow peak was found late or missed; raise n_live (now {n_live}) and run again",
-                100.0 * heaviest
-            ));
-        }
-        let shares = evidence.shares();
-        for (number, (summary, share)) in evidence.shells.iter().zip(&shares).enumerate() {
-            if *share > 0.05 && summary.n_eff < 20.0 {
-                warn(format!(
-                    "shell {number} holds {:.0}% of the evidence with only {:.0} effective points: raise n_live (now {n_live})",
-                    100.0 * share,
-                    summary.n_eff
-                ));
-            }
-        }
-        if halves.abs() > 4.0 {
-            warn(format!("two halves of the points disagree on log Z by {:.1} standard deviations: do not trust its error", halves.abs()));
-        }
+        posterior.warnings = self.doubts(evidence, count, &checks);
     }
 
     /// Difference of log Z between the odd and the even points of every shell, in its standard deviations.
@@ -138,19 +121,20 @@ impl Run {
         if variance > 0.0 { difference / variance.sqrt() } else { 0.0 }
     }
 
-    /// Share of the posterior that lies in the bound that holds least of it, among bounds older than each point's shell.
-    fn occupation(&self, posterior: &Posterior) -> f64 {
-        let n = posterior.log_weight.len();
+    /// Share of the posterior (`w`, n x d, with its weights) that lies in the bound that holds least of it, among bounds older
+    /// than each point's shell.
+    fn occupation(&self, w: &[f64], log_weight: &[f64]) -> f64 {
+        let n = log_weight.len();
         // Systematic resampling at fixed steps.
         let (mut chosen, mut total) = (Vec::new(), 0.0);
         for at in 0..n {
-            total += posterior.log_weight[at].exp();
+            total += log_weight[at].exp();
             while (chosen.len() as f64 + 0.5) < total * OCCUPATION_POINTS as f64 {
                 chosen.push(at);
             }
         }
         let d = self.n_dim;
-        let u: Vec<f64> = chosen.iter().flat_map(|at| posterior.u[at * d..(at + 1) * d].iter().copied()).collect();
+        let u: Vec<f64> = chosen.iter().flat_map(|at| w[at * d..(at + 1) * d].iter().copied()).collect();
         let regions: Vec<_> = self.ledger.shells.iter().rev().map(|s| s.region.clone()).collect();
         let home: Vec<usize> =
             newest_holding(&regions, &u, d).iter().map(|h| h.map_or(0, |back| self.ledger.newest() - back as usize)).collect();

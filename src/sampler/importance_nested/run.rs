@@ -12,6 +12,7 @@ use super::estimate::Count;
 use super::explore::Explorer;
 use super::ledger::Ledger;
 use super::sample::Plan;
+use super::stretch::Stretch;
 use super::trainer::{Outbox, Trainer};
 use super::wire::{DRAW, DrawFor, DrawJob, decode, encode};
 use super::{Settings, trainer};
@@ -36,6 +37,12 @@ pub struct Run {
     pub n_dim: usize,
     pub periodic: Vec<usize>,
     pub phase: Phase,
+    /// Axes whose ends are moved away; whenever one is added, the exploration begins anew.
+    #[serde(default)]
+    pub stretch: Stretch,
+    /// Calls of explorations that were given up.
+    #[serde(default)]
+    pub dropped: u64,
     pub ledger: Ledger,
     pub explorer: Explorer,
     pub trainer: Trainer,
@@ -67,7 +74,13 @@ pub struct Batch {
     pub paired: Vec<u32>,
     /// Answers so far, in order.
     pub log_like: Vec<f64>,
+    /// ln dw/du of each point, where axes are stretched; else empty.
+    #[serde(default)]
+    pub log_q: Vec<f64>,
     pub sampling: bool,
+    /// Asked for by an exploration that was given up.
+    #[serde(default)]
+    pub stale: bool,
 }
 
 impl Batch {
@@ -99,7 +112,9 @@ impl Run {
         let key = trainer.publish(cube, &mut mail.out);
         Run {
             explorer: Explorer::new(&settings),
-            ledger: Ledger::new(n_dim, key),
+            ledger: Ledger::new(n_dim, 0, key),
+            stretch: Stretch::default(),
+            dropped: 0,
             trainer,
             settings,
             seed,
@@ -128,10 +143,25 @@ impl Run {
         }
     }
 
+    /// The exploration begins again in coordinates that are stretched at `ends`. Its points lie in other coordinates: they taught where.
+    pub fn explore_anew(&mut self, stretch: Stretch, mail: &mut Mail) {
+        self.stretch = stretch;
+        self.dropped += self.ledger.points.len() as u64;
+        self.batches.iter_mut().for_each(|batch| batch.stale = true);
+        self.filling = None;
+        self.idle_at = None;
+        self.explorer = Explorer::new(&self.settings);
+        mail.out.retire.extend(self.ledger.shells[1..].iter().map(|shell| shell.key));
+        // A cube of another number: what was drawn from the first and is still on its way is not for this one.
+        let build = self.trainer.forget();
+        self.ledger = Ledger::new(self.n_dim, build, self.ledger.shells[0].key);
+    }
+
     /// Takes up a finished run again, towards higher targets.
     pub fn extend(&mut self, settings: &Settings) {
         self.settings = settings.clone();
         self.phase = Phase::Sampling;
+        self.plan.stalled = false;
         self.idle_at = None;
     }
 
@@ -176,10 +206,17 @@ impl Run {
         if !matches!(step, Step::Done) {
             return step;
         }
-        let batch = self.filling.take().unwrap_or_default();
+        let mut batch = self.filling.take().unwrap_or_default();
         for (at, point) in batch.u.chunks_exact(self.n_dim).enumerate() {
             let id = TaskId { lane: POINTS_LANE, seq: self.n_like + at as u64 };
-            mail.points.push_back(Task { id, work: Work::LogLike(point.to_vec()) });
+            let u = if self.stretch.is_none() {
+                point.to_vec()
+            } else {
+                let (u, log_q) = self.stretch.undo(point);
+                batch.log_q.push(log_q);
+                u
+            };
+            mail.points.push_back(Task { id, work: Work::LogLike(u) });
         }
         self.n_like += batch.len() as u64;
         self.filled += 1;
@@ -188,8 +225,16 @@ impl Run {
     }
 
     fn commit(&mut self, mail: &mut Mail) {
-        let Some(batch) = self.batches.pop_front() else { return };
+        let Some(mut batch) = self.batches.pop_front() else { return };
         self.committed += 1;
+        if batch.stale {
+            self.dropped += batch.len() as u64;
+            return;
+        }
+        if !self.stretch.is_none() {
+            self.ledger.points.told.extend(&batch.log_like);
+            batch.log_like.iter_mut().zip(&batch.log_q).for_each(|(l, q)| *l -= q);
+        }
         for ((point, from), log_like) in batch.u.chunks_exact(self.n_dim).zip(&batch.from).zip(&batch.log_like) {
             let id = self.ledger.points.push(point, *log_like);
             if batch.sampling {

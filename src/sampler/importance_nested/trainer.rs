@@ -18,8 +18,9 @@ const PROBES: u64 = 4;
 pub const PROBE_TRIES: u32 = 1024;
 /// Points inside that are enough to judge a volume.
 const PROBE_POINTS: u64 = 1000;
-/// Without so many in this number of tries the learned part of a bound is dropped, then the bound (spec 5.2).
+/// Without so many in this number of tries the learned part of a bound is dropped, then the bound (spec 5.2): a shell of it would take minutes.
 const HOPELESS: u64 = 10_000_000;
+const HOPELESS_POINTS: u64 = 100;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trainer {
@@ -67,6 +68,13 @@ pub struct Outbox {
 impl Trainer {
     pub fn new(seed: u64, n_networks: usize) -> Trainer {
         Trainer { seed, n_networks, builds: 0, next_key: 1, next_seq: 0, stage: Stage::Idle, older: Vec::new(), last: Vec::new() }
+    }
+
+    /// What was learned in other coordinates. Returns the number of a new first bound.
+    pub fn forget(&mut self) -> u64 {
+        self.last.clear();
+        self.builds += 1;
+        self.builds
     }
 
     pub fn is_idle(&self) -> bool {
@@ -175,7 +183,7 @@ impl Trainer {
         }
         let inside: u64 = probe.blocks.iter().map(|b| b.inside).sum();
         let tries: u64 = probe.blocks.iter().map(|b| b.tries).sum();
-        if inside >= PROBE_POINTS || (tries >= HOPELESS && inside > 0) {
+        if inside >= PROBE_POINTS || (tries >= HOPELESS && inside >= HOPELESS_POINTS) {
             self.stage = Stage::Ready(Some(probe));
         } else if tries < HOPELESS {
             let last = probe.blocks.last().map_or(PROBE_TRIES, |b| b.tries as u32);
