@@ -97,7 +97,7 @@ fn prior_draw(job: &Job, k: u32) -> Vec<f64> {
     let mut rng = stream(job.seed, Purpose::Check, 0, k.into());
     let u: Vec<f64> = (0..job.space.n_free()).map(|_| uniform(&mut rng)).collect();
     let mut theta = vec![0.0; job.space.names().len()];
-    job.space.transform(&u, &mut theta);
+    job.space.quantiles(&u, &mut theta);
     theta
 }
 

@@ -14,6 +14,7 @@
 mod computed;
 mod identity;
 mod keeper;
+mod resolution;
 mod snapshot;
 mod specimens;
 
@@ -28,12 +29,13 @@ use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
 use crate::fit::Fit;
 use crate::job::Job;
 use crate::prior::Space;
-use crate::sampler::{self, Progress, Sampler};
+use crate::sampler::{self, Gives, Progress, Sampler};
 use crate::stop::Stop;
 use crate::task::Evaluation;
 use crate::world::{Disagreement, Role, Root, World};
 use keeper::Attendant;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Coordinates for Space {
@@ -46,8 +48,36 @@ impl Coordinates for Space {
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         self.transform(u, theta);
     }
-    fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
-        self.pull_back(theta, by_theta, by_u);
+    fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        self.pull_back(u, theta, by_theta, false, by_u);
+    }
+}
+
+/// The cube of an engine that samples: log L and the weight of the prior's far tails. Optimisers look for the best log L alone.
+struct Weighted(Arc<Space>);
+
+impl Coordinates for Weighted {
+    fn n_free(&self) -> usize {
+        self.0.n_free()
+    }
+    fn names(&self) -> &[String] {
+        self.0.names()
+    }
+    fn transform(&self, u: &[f64], theta: &mut [f64]) {
+        self.0.transform(u, theta);
+    }
+    fn log_weight(&self, u: &[f64]) -> f64 {
+        self.0.log_weight(u)
+    }
+    fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        self.0.pull_back(u, theta, by_theta, true, by_u);
+    }
+}
+
+fn coordinates(job: &Job) -> Arc<dyn Coordinates> {
+    match job.engine.gives() {
+        Gives::Optimum => job.space.clone(),
+        Gives::Evidence | Gives::Sample => Arc::new(Weighted(job.space.clone())),
     }
 }
 
@@ -105,7 +135,7 @@ pub struct Lead<'a> {
 pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> Result<(Outcome, Option<Effort>), Disagreement> {
     let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
     let site = Site {
-        space: job.space.clone(),
+        space: coordinates(job),
         model: job.model.clone(),
         toolbox: sampler::toolbox,
         on_error: job.run.on_error,
@@ -162,6 +192,9 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
     };
     keeper.finish(&*sampler, &mut driver, stop.is_none().then_some(reason.as_str()), stop, watch);
     let effort = Effort { reason, sampling: driver.sampling, stats, totals: keeper.totals(), progress: sampler.progress() };
+    if let Some(why) = keeper.refusal() {
+        return Err(why.into());
+    }
     if let Some(stop) = stop {
         return Ok((Outcome::Stopped(stop), effort));
     }
