@@ -81,6 +81,16 @@ impl Keeper {
         Keeper::new(None, Identity::default(), job, Curfew::new(now, job.run.time_limit, None), now)
     }
 
+    /// Whether no call is known of the run.
+    pub fn is_new(&self) -> bool {
+        self.before == Totals::default() && self.known.is_empty()
+    }
+
+    /// By a signal or the time limit.
+    pub fn told_to_stop(&self) -> Option<Stop> {
+        self.curfew.stop(Duration::ZERO)
+    }
+
     /// Why the run was given up, where it was hopeless.
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()

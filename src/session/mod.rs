@@ -12,15 +12,19 @@
 //! ```
 
 mod computed;
+mod goodness;
 mod identity;
 mod keeper;
+mod probe;
 mod resolution;
 mod snapshot;
 mod specimens;
 
 pub use computed::Computed;
+pub use goodness::warning as misfit;
 pub use identity::{Change, Identity, PROGRAM};
 pub use keeper::Keeper;
+pub use probe::not_reproducible;
 pub use snapshot::{About, Saved, Snapshot, Totals};
 pub use specimens::Specimens;
 
@@ -34,6 +38,7 @@ use crate::stop::Stop;
 use crate::task::Evaluation;
 use crate::world::{Disagreement, Role, Root, World};
 use keeper::Attendant;
+use probe::{Probed, probe};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -167,6 +172,7 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
 fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Result<(Outcome, Effort), String> {
     let Lead { mut keeper, state, watch } = lead;
     let mut evaluator = exec::evaluator(root, site, threads, job.run.dispatch);
+    let fresh = state.is_none() && keeper.is_new();
     let (mut sampler, under_way) = match state {
         Some((state, under_way)) => (sampler::restore(job.engine.method(), &state).map_err(|e| e.to_string())?, under_way),
         None => {
@@ -175,9 +181,21 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         }
     };
     keeper.verify(&mut *evaluator, &job.space, watch)?;
+    let probed = match fresh {
+        true => probe(&mut *evaluator, &job.space, || keeper.told_to_stop())?,
+        false => Probed::Told(None),
+    };
+    let (doubt, early) = match probed {
+        Probed::Told(doubt) => (doubt, None),
+        Probed::Stopped(stop) => (None, Some(stop)),
+    };
+    doubt.iter().for_each(|doubt| watch.warn(doubt));
     let mut attendant = Attendant { keeper: &mut keeper, watch };
     let mut driver = Driver::resume(under_way, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
     let end = loop {
+        if let Some(stop) = early {
+            break End::Stopped(stop);
+        }
         let end = driver.run(&mut *sampler, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
         // A run that was taken up with higher targets first ends as it would have ended without them.
         if !(matches!(end, End::Done(_)) && sampler.extend(&job.engine)) {
@@ -200,6 +218,8 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
     }
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
     let extra = keeper.computed.of(&posterior);
-    let fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
+    let mut fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
+    goodness::goodness(job, &mut fit);
+    fit.warnings.extend(doubt);
     Ok((Outcome::Done(Box::new(fit)), effort))
 }
