@@ -1,14 +1,18 @@
 //! The finished result of a run: broadcast to every rank, written by the root alone.
 
 mod best;
+mod doubts;
 
 pub use best::{BestFit, End};
+pub use doubts::{grain, too_narrow};
 
 use crate::prior::{self, Space};
 use crate::sampler::{Posterior, Transitions};
 use crate::stats;
 use crate::stats::chains::{Mixing, R_HAT_LIMIT};
+use crate::stats::circle::Circle;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// How a column of the result came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +45,8 @@ pub struct Fit {
     pub names: Vec<String>,
     /// One for each of `names`: free, fixed or tied.
     pub roles: Vec<Role>,
+    /// One for each of `names`: the ends of an angle (`periodic`).
+    pub circles: Vec<Option<Circle>>,
     pub derived_names: Vec<String>,
     /// n x names, row-major: physical values.
     pub theta: Vec<f64>,
@@ -95,14 +101,16 @@ pub struct Extra {
 impl Fit {
     /// Turns the engine's sample of the unit cube into physical values; `extra` stands after the job's own derived quantities.
     /// Errors when arrays disagree in length or no sample has any weight.
-    pub fn new(posterior: Posterior, space: &Space, extra: &Extra) -> Result<Fit, FitError> {
-        let n = check(&posterior, space.free().len())?;
+    pub fn new(mut posterior: Posterior, space: &Space, extra: &Extra) -> Result<Fit, FitError> {
+        let n = check(&mut posterior, space.free().len())?;
         let names = space.names().to_vec();
         let (own, given) = (space.derived_names().len(), extra.names.len());
         if extra.values.len() != n * given {
             return Err(FitError(format!("{} values of {given} quantities for {n} samples", extra.values.len())));
         }
         let derived_names = [space.derived_names(), &extra.names].concat();
+        // A sampler's log L has the weight of the prior's far tails in it.
+        let sampled = posterior.optimum.is_none();
         let mut theta = vec![0.0; n * names.len()];
         let mut derived = vec![0.0; n * derived_names.len()];
         let mut log_prior = Vec::with_capacity(n);
@@ -114,9 +122,13 @@ impl Fit {
             space.derived(physical, by_job);
             by_model.copy_from_slice(row(&extra.values, i, given));
             log_prior.push(space.log_prior(physical));
+            if sampled {
+                posterior.log_like[i] -= space.log_weight(u);
+            }
         }
         let mut fit = Fit {
             roles: space.parameters().iter().map(|p| Role::of(&p.role)).collect(),
+            circles: space.circles(),
             names,
             derived_names,
             theta,
@@ -142,7 +154,8 @@ impl Fit {
         fit.digest = fit.digest_of();
         let at_bound = fit.optimum.as_ref().map_or(vec![], |best| best.warnings(space, &fit.theta));
         let undefined = fit.undefined_columns();
-        fit.warnings.extend(at_bound.into_iter().chain(undefined));
+        let doubts = fit.doubts(space);
+        fit.warnings.extend(at_bound.into_iter().chain(undefined).chain(doubts));
         fit.look_at_chains();
         Ok(fit)
     }
@@ -152,7 +165,9 @@ impl Fit {
         if self.n_chains == 0 {
             return;
         }
-        self.mixing = self.columns().iter().map(|column| Mixing::of(&column.values, self.n_chains, self.n_groups)).collect();
+        let weights = self.weights();
+        let mixing = |column: &Column| Mixing::of(&column.on_a_line(&weights), self.n_chains, self.n_groups);
+        self.mixing = self.columns().iter().map(mixing).collect();
         // Walkers of an ensemble are many and short: their engine has a test of its own.
         if self.transitions.is_none() {
             return;
@@ -193,11 +208,13 @@ impl Fit {
         let parameters = self.names.iter().zip(&self.roles).enumerate().map(|(j, (name, role))| Column {
             name,
             role: *role,
+            circle: self.circles[j],
             values: column(&self.theta, j, self.names.len()),
         });
         let derived = self.derived_names.iter().enumerate().map(|(j, name)| Column {
             name,
             role: Role::Derived,
+            circle: None,
             values: column(&self.derived, j, self.derived_names.len()),
         });
         parameters.chain(derived).collect()
@@ -250,7 +267,16 @@ const ESS_LIMIT: f64 = 400.0;
 pub struct Column<'a> {
     pub name: &'a str,
     pub role: Role,
+    /// Where it is an angle.
+    pub circle: Option<Circle>,
     pub values: Vec<f64>,
+}
+
+impl Column<'_> {
+    /// Values that have a mean and quantiles: angles unrolled about their own direction.
+    pub fn on_a_line(&self, weights: &[f64]) -> Cow<'_, [f64]> {
+        self.circle.map_or(Cow::Borrowed(&self.values[..]), |circle| Cow::Owned(circle.unrolled(&self.values, weights)))
+    }
 }
 
 fn row(table: &[f64], i: usize, width: usize) -> &[f64] {
@@ -261,7 +287,8 @@ fn column(table: &[f64], j: usize, width: usize) -> Vec<f64> {
     table.iter().skip(j).step_by(width.max(1)).copied().collect()
 }
 
-fn check(posterior: &Posterior, n_free: usize) -> Result<usize, FitError> {
+/// Number of samples. Weights that do not quite sum to 1 because doubles are coarse where log L is large are made to.
+fn check(posterior: &mut Posterior, n_free: usize) -> Result<usize, FitError> {
     let n = posterior.log_weight.len();
     let fail = |what: String| Err(FitError(what));
     if posterior.n_dim != n_free {
@@ -271,11 +298,21 @@ fn check(posterior: &Posterior, n_free: usize) -> Result<usize, FitError> {
         let (u, log_like) = (posterior.u.len(), posterior.log_like.len());
         return fail(format!("{n} weights, {log_like} log-likelihoods and {u} coordinates in {n_free} dimensions"));
     }
-    let total: f64 = posterior.log_weight.iter().map(|w| w.exp()).sum();
-    if total.is_nan() || (total - 1.0).abs() > 1e-6 {
-        return fail(format!("the weights of its {n} samples sum to {total}, not 1"));
+    let off = stats::log_sum(&posterior.log_weight);
+    let top = highest(&posterior.log_like);
+    let rounding = if top.is_finite() { 8.0 * f64::EPSILON * top.abs() } else { 0.0 };
+    if off.is_nan() || off.abs() > 1e-6 + rounding {
+        return fail(format!("the weights of its {n} samples sum to {}, not 1", off.exp()));
+    }
+    if off.abs() > 1e-6 {
+        posterior.log_weight.iter_mut().for_each(|w| *w -= off);
     }
     Ok(n)
+}
+
+/// The highest log L.
+fn highest(log_like: &[f64]) -> f64 {
+    log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Where the prior's density is infinite or undefined the likelihood alone decides.

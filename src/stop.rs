@@ -23,6 +23,8 @@ pub enum Stop {
     TimeLimit,
     /// Another job has taken the run directory.
     Lost,
+    /// Nothing that the sampler could find out would be right.
+    Hopeless,
 }
 
 /// Lets SIGUSR1, SIGTERM, SIGINT and SIGHUP be noted in place of killing this process at once. A second SIGINT kills.
@@ -84,6 +86,7 @@ impl fmt::Display for Stop {
             Stop::Urgent(_) => f.write_str("SIGTERM"),
             Stop::TimeLimit => f.write_str("the time limit is near"),
             Stop::Lost => f.write_str("the run directory is no longer this job's"),
+            Stop::Hopeless => f.write_str("numbers are too coarse for the likelihood"),
         }
     }
 }

@@ -67,7 +67,7 @@ impl Coordinates for Cube {
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         theta.copy_from_slice(u);
     }
-    fn pull_back(&self, _theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+    fn pull_back(&self, _u: &[f64], _theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
         by_u.copy_from_slice(by_theta);
     }
 }

@@ -1,5 +1,7 @@
 //! `fitjob check`: validates a job, evaluates prior draws on this core, and says what a run would meet.
 
+mod doubts;
+
 use super::{JobArgs, exit};
 use crate::exec::OnError;
 use crate::job::{self, Job, JobError};
@@ -40,6 +42,13 @@ struct Draw {
     theta: Vec<f64>,
     outcome: Outcome,
     seconds: f64,
+}
+
+impl Draw {
+    /// Log L, where it is finite.
+    fn value(&self) -> Option<f64> {
+        if let Outcome::Finite(value) = self.outcome { Some(value) } else { None }
+    }
 }
 
 /// Points of each sort that are shown in full.
@@ -83,9 +92,9 @@ fn read(args: &CheckArgs) -> Result<Job, JobError> {
 fn draw(job: &Job, n: u32) -> Result<Vec<Draw>, EvalError> {
     let mut density = job.model.bind(job.space.names())?;
     // Once before the clock runs: the first call pages code in.
-    evaluate(density.as_mut(), &prior_draw(job, 0));
+    evaluate(density.as_mut(), &prior_draw(job, 0).1);
     let one = |k: u32| {
-        let theta = prior_draw(job, k);
+        let theta = prior_draw(job, k).1;
         let start = Instant::now();
         let outcome = evaluate(density.as_mut(), &theta);
         Draw { theta, outcome, seconds: start.elapsed().as_secs_f64() }
@@ -93,12 +102,13 @@ fn draw(job: &Job, n: u32) -> Result<Vec<Draw>, EvalError> {
     Ok((0..n).map(one).collect())
 }
 
-fn prior_draw(job: &Job, k: u32) -> Vec<f64> {
+/// Prior quantiles of the free parameters, and the values of all.
+fn prior_draw(job: &Job, k: u32) -> (Vec<f64>, Vec<f64>) {
     let mut rng = stream(job.seed, Purpose::Check, 0, k.into());
     let u: Vec<f64> = (0..job.space.n_free()).map(|_| uniform(&mut rng)).collect();
     let mut theta = vec![0.0; job.space.names().len()];
-    job.space.transform(&u, &mut theta);
-    theta
+    job.space.quantiles(&u, &mut theta);
+    (u, theta)
 }
 
 fn evaluate(density: &mut dyn Density, theta: &[f64]) -> Outcome {
@@ -116,18 +126,29 @@ fn evaluate(density: &mut dyn Density, theta: &[f64]) -> Outcome {
 fn report(job: &Job, draws: &[Draw], cores: usize) -> String {
     let mut text = format!("{}: the job is valid\n  {}\n", job.name, parameters(job));
     let _ = writeln!(text, "  sampler {}, seed {}, job digest {}", job.engine.method(), job.seed, &job.digest[..16]);
-    let mut finite: Vec<f64> = draws.iter().filter_map(|d| if let Outcome::Finite(l) = d.outcome { Some(l) } else { None }).collect();
+    let mut finite: Vec<f64> = draws.iter().filter_map(Draw::value).collect();
     finite.sort_by(f64::total_cmp);
     let _ = write!(text, "\n{} prior draws: {} with a finite log L", draws.len(), finite.len());
     if let (Some(low), Some(high)) = (finite.first(), finite.last()) {
-        let _ = write!(text, ", from {low:.6} to {high:.6}");
+        // Where a peak is very narrow, draws have hundreds of digits.
+        let shown = |x: f64| if x.abs() < 1e9 { format!("{x:.6}") } else { format!("{x:.6e}") };
+        let _ = write!(text, ", from {} to {}", shown(*low), shown(*high));
     }
     text.push('\n');
     text += &told(job, draws, "impossible (log L = -inf or rejected)", |o| if let Outcome::Impossible(why) = o { Some(why) } else { None });
     text += &told(job, draws, "NaN or +inf", |o| if let Outcome::Bad(why) = o { Some(why) } else { None });
     text += &told(job, draws, "failed", |o| if let Outcome::Broken(why) = o { Some(why) } else { None });
     text += &cost(job, draws, cores);
+    text.extend(doubts::doubts(job, draws, times(draws).1).into_iter().map(|doubt| format!("\nwarning: {doubt}\n")));
     text
+}
+
+/// Sorted times of the calls, and their median.
+fn times(draws: &[Draw]) -> (Vec<f64>, f64) {
+    let mut seconds: Vec<f64> = draws.iter().map(|d| d.seconds).collect();
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    (seconds, median)
 }
 
 fn parameters(job: &Job) -> String {
@@ -161,9 +182,8 @@ fn told(job: &Job, draws: &[Draw], what: &str, sort: impl Fn(&Outcome) -> Option
 }
 
 fn cost(job: &Job, draws: &[Draw], cores: usize) -> String {
-    let mut seconds: Vec<f64> = draws.iter().map(|d| d.seconds).collect();
-    seconds.sort_by(f64::total_cmp);
-    let (median, longest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
+    let (seconds, median) = times(draws);
+    let longest = seconds[seconds.len() - 1];
     let mean = seconds.iter().sum::<f64>() / seconds.len() as f64;
     let mut text = format!("\na call takes {} (median; longest {})\n", human(median), human(longest));
     let width = job.engine.width(&job.problem()).max(1);

@@ -4,6 +4,7 @@ use super::Entry;
 use crate::stats;
 use crate::stats::uniformity::{holm, smirnov, smirnov_tail};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Two runs that ask the same question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -65,6 +66,15 @@ fn compare(a: &Entry, b: &Entry) -> Agreement {
 fn quantity(name: &str, a: &Entry, b: &Entry) -> Option<Compared> {
     let (x, y) = (a.samples.column(name)?, b.samples.column(name)?);
     let (v, w) = (&a.samples.weights, &b.samples.weights);
+    let (x, y) = match a.circle(name) {
+        None => (Cow::Borrowed(x), Cow::Borrowed(y)),
+        // Both about the direction of one.
+        Some(circle) => {
+            let centre = circle.centre(x, v);
+            (Cow::Owned(circle.unroll(x, centre)), Cow::Owned(circle.unroll(y, centre)))
+        }
+    };
+    let (x, y) = (&x[..], &y[..]);
     let ((mean_a, sd_a), (mean_b, sd_b)) = (stats::mean_sd(x, v), stats::mean_sd(y, w));
     let (n, m) = (a.summary.n_eff, b.summary.n_eff);
     let sd = (0.5 * (sd_a * sd_a + sd_b * sd_b)).sqrt();

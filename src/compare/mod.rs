@@ -10,6 +10,7 @@ pub use report::Comparison;
 
 use crate::job::{self, Job, Source};
 use crate::output::{OutputError, RunDir, Samples, Summary};
+use crate::stats::circle::Circle;
 use std::path::Path;
 
 /// A finished run.
@@ -29,6 +30,13 @@ impl Entry {
         let summary = RunDir::read_summary(dir)?;
         let samples = Samples::read(&dir.join("result.h5"))?;
         Ok(Entry { name: dir.display().to_string(), summary, samples, job: read_job(&dir.join("job.toml")) })
+    }
+
+    /// Where this parameter is an angle.
+    fn circle(&self, name: &str) -> Option<Circle> {
+        let space = &self.job.as_ref().ok()?.space;
+        let at = space.names().iter().position(|known| known == name)?;
+        space.circles()[at]
     }
 
     /// Equal for two runs of the same model, data, priors and ties, by whatever method and seed.

@@ -25,7 +25,7 @@ pub enum Verdict {
 }
 
 /// Log L and the model's own quantities, and d log L / du after them.
-fn evaluate_with_gradient(site: &Site, density: &mut dyn Density, theta: &[f64]) -> Result<Evaluated, EvalError> {
+fn evaluate_with_gradient(site: &Site, density: &mut dyn Density, u: &[f64], theta: &[f64]) -> Result<Evaluated, EvalError> {
     let (mut by_theta, mut by_u) = (vec![0.0; theta.len()], vec![0.0; site.space.n_free()]);
     let missing = || Err(EvalError::Fatal("the model gives no gradient although it said that it has one".into()));
     let log_like = density.log_like_gradient(theta, &mut by_theta).unwrap_or_else(missing)?;
@@ -35,7 +35,7 @@ fn evaluate_with_gradient(site: &Site, density: &mut dyn Density, theta: &[f64])
         density.evaluate(theta, theta.len(), &mut alone);
         derived = alone.pop().unwrap_or_else(|| Ok(Evaluated::default()))?.derived;
     }
-    site.space.pull_back(theta, &by_theta, &mut by_u);
+    site.space.pull_back(u, theta, &by_theta, &mut by_u);
     derived.extend(by_u);
     Ok(Evaluated { log_like, derived })
 }
@@ -98,8 +98,15 @@ impl<'s> Bench<'s> {
         match self.site.gradients {
             false => density.evaluate(&self.thetas, names.len(), &mut self.results),
             true => {
-                let with_gradient = |theta| evaluate_with_gradient(self.site, &mut **density, theta);
-                self.results.extend(self.thetas.chunks_exact(names.len()).map(with_gradient));
+                let with_gradient = |(u, theta): (&&[f64], _)| evaluate_with_gradient(self.site, &mut **density, u, theta);
+                self.results.extend(points.iter().zip(self.thetas.chunks_exact(names.len())).map(with_gradient));
+            }
+        }
+        // Far out in the tails of priors alone: elsewhere no bit is touched.
+        for (u, result) in points.iter().zip(&mut self.results) {
+            let weight = self.site.space.log_weight(u);
+            if let (Ok(it), true) = (result, weight != 0.0) {
+                it.log_like += weight;
             }
         }
         Ok(())

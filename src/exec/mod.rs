@@ -51,8 +51,12 @@ pub trait Coordinates: Send + Sync {
     /// All parameters, in the order of `theta`.
     fn names(&self) -> &[String];
     fn transform(&self, u: &[f64], theta: &mut [f64]);
-    /// From d f / d theta to d f / du, `n_free` slopes, at the point with these values.
-    fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]);
+    /// What is added to log L at `u`, where the prior is not uniform on the cube.
+    fn log_weight(&self, _u: &[f64]) -> f64 {
+        0.0
+    }
+    /// From d f / d theta to d (f + log weight) / du, `n_free` slopes, at the point `u` with the values `theta`.
+    fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]);
 }
 
 /// Where tasks are done: everything an evaluation needs, the same on every rank. Cheap to clone.

@@ -82,6 +82,11 @@ impl Expr {
         self.variables.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether `pi` or `e` is in it.
+    pub fn has_constants(&self) -> bool {
+        !self.constants.is_empty()
+    }
+
     /// The text it was parsed from.
     pub fn text(&self) -> &str {
         &self.text

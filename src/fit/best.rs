@@ -29,6 +29,8 @@ pub struct BestFit {
 
 /// Step of the derivatives of physical values by unit coordinates, in standard deviations.
 const STEP: f64 = 1e-3;
+/// The least step, in spacings of the doubles there.
+const GRAIN: f64 = 64.0;
 
 impl BestFit {
     /// `extra`: quantities that the model computed, after the job's derived ones.
@@ -67,17 +69,22 @@ impl BestFit {
     }
 }
 
-/// d (parameters, then derived quantities) / d u_i, by a central difference.
+/// d (parameters, then derived quantities) / d u_i: the parameter's own is exact, the others are differences per step of the parameter
+/// as it came out, so that its rounding (a large value with a small error) is no error of theirs.
 fn slopes(optimum: &Optimum, space: &Space, i: usize) -> Vec<f64> {
-    let h = STEP * optimum.covariance[i * space.n_free() + i].sqrt();
-    let (low, high) = ((optimum.u[i] - h).max(0.0), (optimum.u[i] + h).min(1.0));
+    let (n, own) = (space.names().len(), space.free()[i]);
     let at = |x: f64| {
         let mut u = optimum.u.clone();
         u[i] = x;
-        let (mut theta, mut derived) = (vec![0.0; space.names().len()], vec![0.0; space.derived_names().len()]);
+        let (mut theta, mut derived) = (vec![0.0; n], vec![0.0; space.derived_names().len()]);
         space.transform(&u, &mut theta);
         space.derived(&theta, &mut derived);
         [theta, derived].concat()
     };
-    at(high).iter().zip(at(low)).map(|(up, down)| (up - down) / (high - low)).collect()
+    let x = at(optimum.u[i])[own];
+    let by_u = space.priors().nth(i).map_or(f64::NAN, |prior| 1.0 / prior.slopes(optimum.u[i], x).0);
+    let h = (STEP * optimum.covariance[i * space.n_free() + i].sqrt()).max(GRAIN * f64::EPSILON * x.abs() / by_u);
+    let (low, high) = (at((optimum.u[i] - h).max(0.0)), at((optimum.u[i] + h).min(1.0)));
+    let moved = high[own] - low[own];
+    (0..high.len()).map(|k| if k == own { by_u } else { (high[k] - low[k]) / moved * by_u }).collect()
 }

@@ -251,6 +251,16 @@ impl Density for Bound<'_> {
         self.evaluate(theta, false)
     }
 
+    fn chi_squared(&mut self, theta: &[f64]) -> Option<Result<(f64, usize), EvalError>> {
+        self.values.iter_mut().zip(&self.places).for_each(|(value, place)| *value = theta[*place]);
+        self.run.set(&self.values);
+        let chi_squared = match &self.curve.likelihood {
+            Likelihood::Independent(it) => it.chi_squared(&mut self.run, &[]),
+            Likelihood::Correlated(it) => it.log_like(&mut self.run, None).map(|log_like| -2.0 * (log_like - it.constant)),
+        };
+        Some(chi_squared.map(|chi_squared| (chi_squared, self.curve.tape().rows())))
+    }
+
     fn log_like_gradient(&mut self, theta: &[f64], gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
         let outcome = self.evaluate(theta, true);
         gradient.fill(0.0);

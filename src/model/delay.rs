@@ -174,6 +174,10 @@ impl Density for DelayedDensity<'_> {
         }
         self.inner.log_like_gradient(theta, gradient)
     }
+
+    fn chi_squared(&mut self, theta: &[f64]) -> Option<Result<(f64, usize), EvalError>> {
+        self.inner.chi_squared(theta)
+    }
 }
 
 #[cfg(test)]

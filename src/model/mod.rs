@@ -117,6 +117,12 @@ pub trait Density {
         out.extend(thetas.chunks_exact(d).map(one));
     }
 
+    /// Sum of squared residuals over their sigmas at `theta` (weighted by the inverse covariance where they are correlated), and how many
+    /// data it is of. None for models that know no residuals with normal noise.
+    fn chi_squared(&mut self, _theta: &[f64]) -> Option<Result<(f64, usize), EvalError>> {
+        None
+    }
+
     /// Log-likelihood, and its gradient by `theta` into `gradient` (same length), where [`Model::has_gradient`].
     fn log_like_gradient(&mut self, _theta: &[f64], _gradient: &mut [f64]) -> Option<Result<f64, EvalError>> {
         None

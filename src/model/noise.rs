@@ -71,6 +71,19 @@ impl Independent {
         Ok(tree_sum(&mut sums) + self.constant)
     }
 
+    /// Sum of ((y - m) / sigma)^2, of logarithms for log-normal noise, at the parameters of `run.set`.
+    pub fn chi_squared(&self, run: &mut Run, inputs: &[&[f64]]) -> Result<f64, EvalError> {
+        let mut sums = Vec::new();
+        for rows in self.tape.blocks() {
+            let start = rows.start;
+            run.forward(rows, inputs);
+            self.explain(run, start)?;
+            let squares = run.output(TERM).iter().zip(run.output(SIGMA)).map(|(term, sigma)| -2.0 * (term + libm::log(*sigma)));
+            sums.push(squares.sum());
+        }
+        Ok(tree_sum(&mut sums))
+    }
+
     /// Data about the prediction at the parameters of `run.set`.
     pub fn draw(&self, run: &mut Run, inputs: &[&[f64]], rng: &mut ChaCha8Rng) -> Result<Vec<f64>, EvalError> {
         let mut values = Vec::with_capacity(self.tape.rows());

@@ -4,6 +4,7 @@
 //! thread and solved by diffsol. A solver keeps no memory of earlier points: every solve starts from fresh
 //! steppers, so that the bits of a point do not depend on what was evaluated before it, or where.
 
+mod code;
 mod equations;
 mod solver;
 
@@ -42,7 +43,7 @@ fn make(spec: &OdeSpec, (key, code): (&str, String), table: Table) -> Result<Box
     let equations = Equations::read(&code).map_err(|fault| ModelError::new(&[key], fault))?;
     let times = column(&spec.time, &table, &["time"])?.to_vec();
     let settings = settings(spec, &times)?;
-    Solver::new(&code, &settings, equations.inputs.len()).map_err(|fault| ModelError::new(&[key], fault))?;
+    Solver::new(&code, &settings, &equations.inputs).map_err(|fault| ModelError::new(&[key], fault))?;
     if spec.observe.is_empty() {
         let help = "[[model.observe]]\noutput = \"...\"\ncolumn = \"...\"\nsigma = ...";
         return Err(ModelError::new(&["observe"], "nothing of the solution is compared with data").help(help));
@@ -93,13 +94,42 @@ fn settings(spec: &OdeSpec, times: &[f64]) -> Result<Settings, ModelError> {
     if spec.max_steps == 0 {
         return Err(ModelError::new(&["max_steps"], "at least one step is needed"));
     }
-    Ok(Settings { method: spec.method, rtol: spec.rtol, atol: spec.atol, max_steps: spec.max_steps, t0 })
+    if let Some(step) = spec.max_step.filter(|step| step.is_nan() || *step <= 0.0) {
+        return Err(ModelError::new(&["max_step"], format!("the longest step must be longer than zero, not {step}")));
+    }
+    if let Some(bad) = spec.breaks.iter().find(|t| !t.is_finite()) {
+        return Err(ModelError::new(&["breaks"], format!("{bad} is no time")));
+    }
+    let OdeSpec { method, rtol, atol, max_steps, .. } = *spec;
+    let max_step = spec.max_step.unwrap_or(f64::INFINITY);
+    Ok(Settings { method, rtol, atol, max_steps, max_step, t0, stops: stops(t0, times), breaks: spec.breaks.clone() })
+}
+
+/// Most stops for the data of one solve.
+const MOST_STOPS: f64 = 200.0;
+
+/// Times of the data that no step may pass over, so that an input at them is seen even by a solver that has been at rest: all, or of
+/// dense data as many.
+fn stops(t0: f64, times: &[f64]) -> Vec<f64> {
+    let end = times.last().copied().unwrap_or(t0);
+    let (least, mut last) = ((end - t0) / MOST_STOPS, t0);
+    let mut stops = Vec::new();
+    for &time in times {
+        if time > last && (time - last >= least || time == end) {
+            stops.push(time);
+            last = time;
+        }
+    }
+    stops
 }
 
 /// Everything that changes values.
 fn fingerprint(spec: &OdeSpec, code: &str, table: &Table, t0: f64) -> Vec<u8> {
     let OdeSpec { time, observe, method, rtol, atol, max_steps, .. } = spec;
     let mut bytes = format!("ode {code:?} {time:?} {observe:?} {method:?} {rtol:e} {atol:e} {max_steps} {t0:e}").into_bytes();
+    if spec.max_step.is_some() || !spec.breaks.is_empty() {
+        bytes.extend_from_slice(format!(" {:?} {:?}", spec.max_step, spec.breaks).as_bytes());
+    }
     for (name, values) in &table.columns {
         bytes.extend_from_slice(name.as_bytes());
         push_numbers(&mut bytes, values);
@@ -177,7 +207,7 @@ impl Ode {
         }
         Ok(Bound {
             ode: self,
-            solver: Solver::new(&self.code, &self.settings, self.equations.inputs.len()).map_err(EvalError::Fatal)?,
+            solver: Solver::new(&self.code, &self.settings, &self.equations.inputs).map_err(EvalError::Fatal)?,
             input_places: self.equations.inputs.iter().map(place).collect(),
             inputs: self.equations.inputs.iter().map(|input| input.default).collect(),
             predictions: vec![vec![0.0; self.times.len()]; self.observables.len()],
@@ -234,5 +264,18 @@ impl Density for Bound<'_> {
             sum += noise.likelihood.log_like(&mut noise.run, &[prediction], None)?;
         }
         Ok(sum)
+    }
+
+    fn chi_squared(&mut self, theta: &[f64]) -> Option<Result<(f64, usize), EvalError>> {
+        let mut squares = || {
+            self.solve(theta)?;
+            let mut sum = 0.0;
+            for (noise, prediction) in self.noises.iter_mut().zip(&self.predictions) {
+                noise.set(theta);
+                sum += noise.likelihood.chi_squared(&mut noise.run, &[prediction])?;
+            }
+            Ok((sum, self.noises.len() * self.ode.times.len()))
+        };
+        Some(squares())
     }
 }

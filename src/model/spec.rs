@@ -55,6 +55,14 @@ pub struct OdeSpec {
     /// A point that needs more steps than this is rejected.
     #[serde(default = "default_max_steps")]
     pub max_steps: usize,
+    /// No step is longer than this, so that nothing shorter than it can be stepped over; default: as long as the tolerances allow, but
+    /// not beyond the next time of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_step: Option<f64>,
+    /// Times at which the equations jump: the solver stops there and starts anew. Those of `heaviside` of time, inputs and numbers are
+    /// found without being named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breaks: Vec<f64>,
 }
 
 fn default_rtol() -> f64 {

@@ -2,7 +2,7 @@
 
 use super::optimum::OptimumSummary;
 use super::{OutputError, RunFacts, number};
-use crate::fit::{Fit, Role};
+use crate::fit::{Column, Fit, Role};
 use crate::stats::{self, chains::Mixing};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -82,7 +82,8 @@ pub struct Summary {
     pub version: String,
 }
 
-/// Weighted mean, standard deviation and quantiles of one quantity, and its value at the best sample.
+/// Weighted mean, standard deviation and quantiles of one quantity, and its value at the best sample. Of an angle (`periodic`) they are
+/// of values within half a turn of its direction: the mean is between the ends, quantiles may lie beyond one.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ParameterSummary {
     #[serde(with = "number")]
@@ -125,9 +126,9 @@ impl Summary {
         let mixing = fit.mixing.iter().map(|m| Some(ChainSummary::of(m))).chain(std::iter::repeat(None));
         let (fixed, varying): (Vec<_>, Vec<_>) = fit.columns().into_iter().zip(mixing).partition(|(c, _)| c.role == Role::Fixed);
         let busy = facts.busy_fractions();
-        let one = |values: &[f64], chains| match fit.optimum {
-            Some(_) => ParameterSummary::point(values[fit.best]),
-            None => ParameterSummary::new(values, &weights, fit.best, chains),
+        let one = |column: &Column, chains| match fit.optimum {
+            Some(_) => ParameterSummary::point(column.values[fit.best]),
+            None => ParameterSummary::new(&column.on_a_line(&weights), &weights, column.values[fit.best], chains),
         };
         Summary {
             log_z: fit.log_z,
@@ -148,7 +149,7 @@ impl Summary {
             rejected: facts.rejected,
             timed_out: facts.timed_out,
             warnings: fit.warnings.iter().chain(&facts.warnings).cloned().collect(),
-            parameters: varying.into_iter().map(|(c, chains)| (c.name.to_string(), one(&c.values, chains))).collect(),
+            parameters: varying.into_iter().map(|(c, chains)| (c.name.to_string(), one(&c, chains))).collect(),
             fixed: fixed.into_iter().map(|(c, _)| (c.name.to_string(), c.values[0])).collect(),
             optimum: OptimumSummary::new(fit),
             best_log_like: fit.log_like[fit.best],
@@ -186,10 +187,10 @@ impl ParameterSummary {
         ParameterSummary { mean: none, sd: none, q2_5: none, q16: none, q50: none, q84: none, q97_5: none, best, chains: None }
     }
 
-    fn new(values: &[f64], weights: &[f64], best: usize, chains: Option<ChainSummary>) -> ParameterSummary {
+    fn new(values: &[f64], weights: &[f64], best: f64, chains: Option<ChainSummary>) -> ParameterSummary {
         let (mean, sd) = stats::mean_sd(values, weights);
         let q = stats::quantiles(values, weights, &LEVELS);
-        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best: values[best], chains }
+        ParameterSummary { mean, sd, q2_5: q[0], q16: q[1], q50: q[2], q84: q[3], q97_5: q[4], best, chains }
     }
 }
 

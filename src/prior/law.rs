@@ -1,7 +1,7 @@
 //! The laws a prior can have: tails, quantile and log density of each, untruncated.
 
 use crate::stats::special::*;
-use libm::{atan2, exp, expm1 as exp_m1, log as ln, log1p as ln_1p, pow, tan};
+use libm::{atan2, exp, expm1 as exp_m1, log as ln, log1p as ln_1p, tan};
 use std::f64::consts::{FRAC_PI_2, LN_2, PI, TAU};
 
 /// A one-dimensional distribution without truncation.
@@ -79,6 +79,11 @@ impl Law {
             Law::Beta { .. } => (0.0, 1.0),
             Law::Normal { .. } | Law::SplitNormal { .. } | Law::Cauchy { .. } | Law::StudentT { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         }
+    }
+
+    /// Whether its own ends are finite, and its quantiles are closed forms that reach both.
+    pub fn is_bounded(&self) -> bool {
+        matches!(self, Law::Uniform { .. } | Law::PowerLaw { .. } | Law::LogPowerLaw { .. })
     }
 
     /// Lower and upper tail at `x`, each with its own full relative precision where it is the smaller.
@@ -252,47 +257,58 @@ fn gamma_ln_density(shape: f64, x: f64) -> f64 {
     ln_gamma_term(shape, x) - ln(x)
 }
 
+/// ln(a / b) of positive numbers, also where the ratio is no double.
+fn ln_ratio(a: f64, b: f64) -> f64 {
+    let ratio = a / b;
+    if ratio.is_normal() { ln(ratio) } else { ln(a) - ln(b) }
+}
+
 /// A power law seen from the end where it is steepest, so that ratios stay below one:
 /// (b, e) with b = |exponent + 1| and e = (min/max)^b.
 fn power_shape(exponent: f64, min: f64, max: f64) -> (f64, f64) {
     let b = (exponent + 1.0).abs();
-    (b, exp(-b * ln(max / min)))
+    (b, exp(-b * ln_ratio(max, min)))
 }
 
 fn power_tails(exponent: f64, min: f64, max: f64, x: f64) -> (f64, f64) {
     let (b, e) = power_shape(exponent, min, max);
     if b == 0.0 {
-        let range = ln(max / min);
-        return (ln(x / min) / range, ln(max / x) / range);
+        let range = ln_ratio(max, min);
+        return (ln_ratio(x, min) / range, ln_ratio(max, x) / range);
     }
-    let span = -exp_m1(b * ln(min / max));
-    // tail away from the steep end, and the tail at it
-    let (near, far) = if exponent > -1.0 { (x / max, x / min) } else { (min / x, max / x) };
-    let from_steep = -exp_m1(b * ln(near)) / span;
-    let rise = b * ln(far);
-    let from_flat = if rise < 1.0 { e * exp_m1(rise) / span } else { (pow(near, b) - e) / span };
+    let span = -exp_m1(b * ln_ratio(min, max));
+    // logs of the distance from the steep end, and of that from the other
+    let (near, far) = if exponent > -1.0 { (ln_ratio(x, max), ln_ratio(x, min)) } else { (ln_ratio(min, x), ln_ratio(max, x)) };
+    let from_steep = -exp_m1(b * near) / span;
+    let rise = b * far;
+    let from_flat = if rise < 1.0 { e * exp_m1(rise) / span } else { (exp(b * near) - e) / span };
     if exponent > -1.0 { (from_flat, from_steep) } else { (from_steep, from_flat) }
 }
 
 fn power_quantile(exponent: f64, min: f64, max: f64, p: f64, q: f64) -> f64 {
     let (b, e) = power_shape(exponent, min, max);
     if b == 0.0 {
-        let range = ln(max / min);
-        return if p < q { min * exp(p * range) } else { max * exp(-q * range) };
+        let range = ln_ratio(max, min);
+        return if p < q { times_exp(min, p * range) } else { times_exp(max, -q * range) };
     }
     let (flat, steep) = if exponent > -1.0 { (p, q) } else { (q, p) };
-    let drop = -exp_m1(b * ln(min / max)) * steep;
+    let drop = -exp_m1(b * ln_ratio(min, max)) * steep;
     let ln_ratio = if drop < 0.5 { ln_1p(-drop) } else { ln(flat + steep * e) } / b;
-    if exponent > -1.0 { max * exp(ln_ratio) } else { min * exp(-ln_ratio) }
+    if exponent > -1.0 { times_exp(max, ln_ratio) } else { times_exp(min, -ln_ratio) }
+}
+
+/// x e^y, also where e^y alone is no double.
+fn times_exp(x: f64, y: f64) -> f64 {
+    if y.abs() < 700.0 { x * exp(y) } else { exp(ln(x) + y) }
 }
 
 fn power_ln_density(exponent: f64, min: f64, max: f64, x: f64) -> f64 {
     let b = exponent + 1.0;
     if b == 0.0 {
-        return -ln(x) - ln(ln(max / min));
+        return -ln(x) - ln(ln_ratio(max, min));
     }
     // ln of the integral of x^exponent, with the larger end taken out
-    let (top, low_over_top) = if b > 0.0 { (max, min / max) } else { (min, max / min) };
-    let integral = ln(-exp_m1(b * ln(low_over_top)) / b.abs()) + b * ln(top);
+    let (top, drop) = if b > 0.0 { (max, ln_ratio(min, max)) } else { (min, ln_ratio(max, min)) };
+    let integral = ln(-exp_m1(b * drop) / b.abs()) + b * ln(top);
     exponent * ln(x) - integral
 }

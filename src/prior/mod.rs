@@ -1,5 +1,6 @@
 //! Priors: distributions, and the space of parameters that a job describes.
 
+mod far;
 mod kinds;
 mod law;
 mod space;

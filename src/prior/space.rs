@@ -2,6 +2,7 @@
 
 use super::Prior;
 use crate::expr::{BoundExpr, Expr, ExprError};
+use crate::stats::circle::Circle;
 
 /// How a parameter gets its value.
 #[derive(Clone, Debug)]
@@ -98,13 +99,37 @@ impl Space {
         (0..self.free.len()).filter(is_periodic).collect()
     }
 
-    /// From the unit cube (`n_free` coordinates) to parameter values (`names().len()` of them).
+    /// For each parameter, whether it is an angle, and between which ends.
+    pub fn circles(&self) -> Vec<Option<Circle>> {
+        let circle = |p: &Parameter| match &p.role {
+            Role::Free { prior, periodic: true } => Some(Circle { min: prior.support().0, max: prior.support().1 }),
+            _ => None,
+        };
+        self.parameters.iter().map(circle).collect()
+    }
+
+    /// From the unit cube of a run (`n_free` coordinates) to parameter values (`names().len()` of them). A uniform point of the cube
+    /// has prior density times exp of [`log_weight`](Space::log_weight).
     pub fn transform(&self, u: &[f64], theta: &mut [f64]) {
+        self.values(u, theta, Prior::value);
+    }
+
+    /// Parameter values at these prior quantiles: draws from the prior, where `u` is uniform.
+    pub fn quantiles(&self, u: &[f64], theta: &mut [f64]) {
+        self.values(u, theta, Prior::quantile);
+    }
+
+    /// What is added to log L at `u`: 0 but in the far tails of open priors.
+    pub fn log_weight(&self, u: &[f64]) -> f64 {
+        self.priors().zip(u).map(|(prior, &u)| prior.log_weight(u)).sum()
+    }
+
+    fn values(&self, u: &[f64], theta: &mut [f64], at: fn(&Prior, f64) -> f64) {
         assert_eq!(u.len(), self.free.len(), "one unit coordinate for each free parameter");
         let mut coordinates = u.iter();
         for (value, parameter) in theta.iter_mut().zip(&self.parameters) {
             *value = match &parameter.role {
-                Role::Free { prior, .. } => coordinates.next().map_or(f64::NAN, |&u| prior.quantile(u)),
+                Role::Free { prior, .. } => coordinates.next().map_or(f64::NAN, |&u| at(prior, u)),
                 Role::Fixed(value) => *value,
                 Role::Tied(_) => f64::NAN,
             };
@@ -114,11 +139,16 @@ impl Space {
         }
     }
 
-    /// From d f / d theta to d f / du, one slope for each free parameter, at the point with the values `theta`: du is the prior
-    /// density times d theta. What ties add is taken by central differences of the ties alone.
-    pub fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
-        for ((slope, prior), &k) in by_u.iter_mut().zip(self.priors()).zip(&self.free) {
-            *slope = (by_theta[k] + self.through_ties(theta, by_theta, k)) / libm::exp(prior.ln_density(theta[k]));
+    /// From d f / d theta to d f / du, one slope for each free parameter, at the point `u` with the values `theta`: du is the prior
+    /// density times d theta. What ties add is taken by central differences of the ties alone. The slope of
+    /// [`log_weight`](Space::log_weight) is added where `weighted`.
+    pub fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], weighted: bool, by_u: &mut [f64]) {
+        for (i, (prior, &k)) in self.priors().zip(&self.free).enumerate() {
+            let (density, weight_by_u) = prior.slopes(u[i], theta[k]);
+            by_u[i] = (by_theta[k] + self.through_ties(theta, by_theta, k)) / density;
+            if weighted {
+                by_u[i] += weight_by_u;
+            }
         }
     }
 
@@ -174,7 +204,10 @@ impl Space {
         for p in &self.parameters {
             // Debug of f64 is its shortest exact form, so equal text means equal bits.
             match &p.role {
-                Role::Free { prior, periodic } => text += &format!("{} ~ {prior:?} {periodic}\n", p.name),
+                Role::Free { prior, periodic } => {
+                    let far = if prior.open_ends() == (false, false) { "" } else { " far" };
+                    text += &format!("{} ~ {prior:?} {periodic}{far}\n", p.name);
+                }
                 Role::Fixed(value) => text += &format!("{} = {value:?}\n", p.name),
                 Role::Tied(expr) => text += &format!("{} = {}\n", p.name, expr.text()),
             }
@@ -276,7 +309,7 @@ mod tests {
         };
         for u in [[0.3, 0.4], [0.9, 0.1], [0.5, 0.99]] {
             let mut slopes = [0.0; 2];
-            space.pull_back(&f(&u).0, &[1.0, 2.0, -3.0, 0.5], &mut slopes);
+            space.pull_back(&u, &f(&u).0, &[1.0, 2.0, -3.0, 0.5], true, &mut slopes);
             for (k, slope) in slopes.iter().enumerate() {
                 let at = |step: f64| f(&[0, 1].map(|i| if i == k { u[i] + step } else { u[i] })).1;
                 let numeric = (at(1e-6) - at(-1e-6)) / 2e-6;

@@ -2,7 +2,7 @@
 
 use super::{Law, PriorError};
 
-/// The unit coordinate is kept inside [2^-60, 1 - 2^-53], so that no quantile is infinite.
+/// For quantiles the unit coordinate is kept inside [2^-60, 1 - 2^-53], so that none is infinite.
 const U_MIN: f64 = 1.0 / (1u64 << 60) as f64;
 const U_MAX: f64 = 1.0 - f64::EPSILON / 2.0;
 /// Less probability than this between `min` and `max` is taken for a mistake.
@@ -63,9 +63,10 @@ impl Prior {
         (self.min, self.max)
     }
 
-    /// The value at unit coordinate `u`: finite for every `u` in [0, 1], inside `support()`.
+    /// The value below which the prior has the probability `u`: finite for every `u` in [0, 1], inside `support()`.
     pub fn quantile(&self, u: f64) -> f64 {
-        let u = u.clamp(U_MIN, U_MAX);
+        let least = if self.law.is_bounded() { f64::MIN_POSITIVE } else { U_MIN };
+        let u = u.clamp(least, U_MAX);
         let p = self.below + u * self.mass;
         let q = self.above + (1.0 - u) * self.mass;
         self.law.quantile(p, q).clamp(self.min, self.max)

@@ -84,6 +84,10 @@ macro_rules! engines {
                 match self { $(EngineSpec::$variant(_) => $name),* }
             }
 
+            pub fn gives(&self) -> Gives {
+                match self { $(EngineSpec::$variant(_) => <$module::Settings as EngineSettings>::GIVES),* }
+            }
+
             pub fn check(&self, n_dim: usize) -> Result<(), SamplerError> {
                 match self { $(EngineSpec::$variant(settings) => settings.check(n_dim)),* }
             }

@@ -1,6 +1,7 @@
 //! Keeps a run: decides when to write a checkpoint, gives back what earlier lives of the run have paid for, and says when to stop.
 
 use super::computed::Computed;
+use super::resolution::Resolution;
 use super::snapshot::{About, Snapshot, Totals};
 use super::{Identity, Watch};
 use crate::driver::{Driver, Witness};
@@ -12,6 +13,7 @@ use crate::state::{StateError, Vault};
 use crate::stop::{Curfew, Stop};
 use crate::task::{Answer, EvalError, Evaluation, Task, TaskId, Value, Work};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The lane of the question whether the model is still the same; no sampler has so many.
@@ -43,6 +45,10 @@ pub struct Keeper {
     rejected: u64,
     /// No bit of the likelihood may differ.
     promised: bool,
+    resolution: Resolution,
+    refusal: Option<String>,
+    /// The coordinates of this job.
+    space: Arc<Space>,
 }
 
 impl Keeper {
@@ -63,6 +69,9 @@ impl Keeper {
             calls: 0,
             rejected: 0,
             promised: false,
+            resolution: Resolution::default(),
+            refusal: None,
+            space: job.space.clone(),
         }
     }
 
@@ -70,6 +79,21 @@ impl Keeper {
     pub fn none(job: &Job) -> Keeper {
         let now = Instant::now();
         Keeper::new(None, Identity::default(), job, Curfew::new(now, job.run.time_limit, None), now)
+    }
+
+    /// Whether no call is known of the run.
+    pub fn is_new(&self) -> bool {
+        self.before == Totals::default() && self.known.is_empty()
+    }
+
+    /// By a signal or the time limit.
+    pub fn told_to_stop(&self) -> Option<Stop> {
+        self.curfew.stop(Duration::ZERO)
+    }
+
+    /// Why the run was given up, where it was hopeless.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     pub fn identity(&self) -> &Identity {
@@ -217,6 +241,7 @@ impl Keeper {
             Ok(value) if value.is_finite() => {
                 self.about.specimen.get_or_insert_with(|| (call.u.clone(), *value));
                 self.about.specimens.offer(&call.u, *value);
+                self.resolution.note(&call.u, *value);
             }
             Ok(_) => {}
             Err(reason) => {
@@ -252,6 +277,8 @@ impl Witness for Attendant<'_> {
 
     fn look(&mut self, sampler: &dyn Sampler, evaluator: &dyn Evaluator, driver: &mut Driver) -> Option<Stop> {
         let stop = self.watch.round(sampler, evaluator);
-        stop.or_else(|| self.keeper.look(sampler, driver, self.watch))
+        self.keeper.refusal = self.keeper.resolution.refusal(&self.keeper.space);
+        let hopeless = self.keeper.refusal.is_some().then_some(Stop::Hopeless);
+        stop.or(hopeless).or_else(|| self.keeper.look(sampler, driver, self.watch))
     }
 }

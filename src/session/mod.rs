@@ -12,14 +12,19 @@
 //! ```
 
 mod computed;
+mod goodness;
 mod identity;
 mod keeper;
+mod probe;
+mod resolution;
 mod snapshot;
 mod specimens;
 
 pub use computed::Computed;
+pub use goodness::warning as misfit;
 pub use identity::{Change, Identity, PROGRAM};
 pub use keeper::Keeper;
+pub use probe::not_reproducible;
 pub use snapshot::{About, Saved, Snapshot, Totals};
 pub use specimens::Specimens;
 
@@ -28,12 +33,14 @@ use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
 use crate::fit::Fit;
 use crate::job::Job;
 use crate::prior::Space;
-use crate::sampler::{self, Progress, Sampler};
+use crate::sampler::{self, Gives, Progress, Sampler};
 use crate::stop::Stop;
 use crate::task::Evaluation;
 use crate::world::{Disagreement, Role, Root, World};
 use keeper::Attendant;
+use probe::{Probed, probe};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Coordinates for Space {
@@ -46,8 +53,36 @@ impl Coordinates for Space {
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
         self.transform(u, theta);
     }
-    fn pull_back(&self, theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
-        self.pull_back(theta, by_theta, by_u);
+    fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        self.pull_back(u, theta, by_theta, false, by_u);
+    }
+}
+
+/// The cube of an engine that samples: log L and the weight of the prior's far tails. Optimisers look for the best log L alone.
+struct Weighted(Arc<Space>);
+
+impl Coordinates for Weighted {
+    fn n_free(&self) -> usize {
+        self.0.n_free()
+    }
+    fn names(&self) -> &[String] {
+        self.0.names()
+    }
+    fn transform(&self, u: &[f64], theta: &mut [f64]) {
+        self.0.transform(u, theta);
+    }
+    fn log_weight(&self, u: &[f64]) -> f64 {
+        self.0.log_weight(u)
+    }
+    fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
+        self.0.pull_back(u, theta, by_theta, true, by_u);
+    }
+}
+
+fn coordinates(job: &Job) -> Arc<dyn Coordinates> {
+    match job.engine.gives() {
+        Gives::Optimum => job.space.clone(),
+        Gives::Evidence | Gives::Sample => Arc::new(Weighted(job.space.clone())),
     }
 }
 
@@ -105,7 +140,7 @@ pub struct Lead<'a> {
 pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> Result<(Outcome, Option<Effort>), Disagreement> {
     let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
     let site = Site {
-        space: job.space.clone(),
+        space: coordinates(job),
         model: job.model.clone(),
         toolbox: sampler::toolbox,
         on_error: job.run.on_error,
@@ -137,6 +172,7 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
 fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Result<(Outcome, Effort), String> {
     let Lead { mut keeper, state, watch } = lead;
     let mut evaluator = exec::evaluator(root, site, threads, job.run.dispatch);
+    let fresh = state.is_none() && keeper.is_new();
     let (mut sampler, under_way) = match state {
         Some((state, under_way)) => (sampler::restore(job.engine.method(), &state).map_err(|e| e.to_string())?, under_way),
         None => {
@@ -145,9 +181,21 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         }
     };
     keeper.verify(&mut *evaluator, &job.space, watch)?;
+    let probed = match fresh {
+        true => probe(&mut *evaluator, &job.space, || keeper.told_to_stop())?,
+        false => Probed::Told(None),
+    };
+    let (doubt, early) = match probed {
+        Probed::Told(doubt) => (doubt, None),
+        Probed::Stopped(stop) => (None, Some(stop)),
+    };
+    doubt.iter().for_each(|doubt| watch.warn(doubt));
     let mut attendant = Attendant { keeper: &mut keeper, watch };
     let mut driver = Driver::resume(under_way, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
     let end = loop {
+        if let Some(stop) = early {
+            break End::Stopped(stop);
+        }
         let end = driver.run(&mut *sampler, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
         // A run that was taken up with higher targets first ends as it would have ended without them.
         if !(matches!(end, End::Done(_)) && sampler.extend(&job.engine)) {
@@ -162,11 +210,16 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
     };
     keeper.finish(&*sampler, &mut driver, stop.is_none().then_some(reason.as_str()), stop, watch);
     let effort = Effort { reason, sampling: driver.sampling, stats, totals: keeper.totals(), progress: sampler.progress() };
+    if let Some(why) = keeper.refusal() {
+        return Err(why.into());
+    }
     if let Some(stop) = stop {
         return Ok((Outcome::Stopped(stop), effort));
     }
     let posterior = sampler.posterior().map_err(|e| e.to_string())?;
     let extra = keeper.computed.of(&posterior);
-    let fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
+    let mut fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
+    goodness::goodness(job, &mut fit);
+    fit.warnings.extend(doubt);
     Ok((Outcome::Done(Box::new(fit)), effort))
 }

@@ -23,11 +23,13 @@ pub struct Mixing {
 impl Mixing {
     /// `n_groups` > 0: so many groups of chains with a common start, whose R-hat is the nested one.
     pub fn of(values: &[f64], n_chains: usize, n_groups: usize) -> Mixing {
+        // Of a quantity that is large against its spread, sums would keep no digits.
+        let values: Vec<f64> = values.iter().map(|x| x - values[0]).collect();
         Mixing {
-            r_hat: r_hat_of(values, n_chains, n_groups),
-            ess_bulk: ess_bulk(values, n_chains),
-            ess_tail: ess_tail(values, n_chains),
-            mcse_mean: mcse_mean(values, n_chains),
+            r_hat: r_hat_of(&values, n_chains, n_groups),
+            ess_bulk: ess_bulk(&values, n_chains),
+            ess_tail: ess_tail(&values, n_chains),
+            mcse_mean: mcse_mean(&values, n_chains),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod autocorrelation;
 pub mod chains;
+pub mod circle;
 mod resample;
 pub mod special;
 pub mod uniformity;
@@ -54,13 +55,15 @@ pub fn kish(weights: &[f64]) -> f64 {
 }
 
 /// Mean and standard deviation about it (divisor: the sum of weights). Samples of no weight are left out, so that
-/// an infinite value there does no harm.
+/// an infinite value there does no harm. Sums are of differences from one of the values, so that digits are kept where a
+/// parameter is large against its spread (GPS seconds, Julian dates).
 pub fn mean_sd(values: &[f64], weights: &[f64]) -> (f64, f64) {
     let weighted = || values.iter().zip(weights).filter(|(_, w)| **w > 0.0);
+    let reference = weighted().map(|(x, _)| *x).find(|x| x.is_finite()).unwrap_or(0.0);
     let total: f64 = weighted().map(|(_, w)| w).sum();
-    let mean = weighted().map(|(x, w)| x * w).sum::<f64>() / total;
-    let variance = weighted().map(|(x, w)| w * (x - mean) * (x - mean)).sum::<f64>() / total;
-    (mean, variance.sqrt())
+    let offset = weighted().map(|(x, w)| w * (x - reference)).sum::<f64>() / total;
+    let variance = weighted().map(|(x, w)| w * (x - reference - offset) * (x - reference - offset)).sum::<f64>() / total;
+    (reference + offset, variance.sqrt())
 }
 
 /// Quantiles at `levels` (0 to 1) by the inverted distribution function: the smallest value whose cumulative weight

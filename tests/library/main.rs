@@ -21,6 +21,8 @@ mod nested;
 mod nuts;
 #[cfg(feature = "ode")]
 mod ode;
+#[cfg(feature = "ode")]
+mod ode_steps;
 mod optimise;
 mod output;
 mod plugin;

@@ -3,12 +3,14 @@
 //! The loop is bounded and looks at every number: diffsol's own dense solve never returns from non-finite
 //! parameters with tsit45, and may report overflow as success (both seen with 0.18).
 
-use super::equations::Observable;
+use super::code::{jumps, with_whole_powers, zero};
+use super::equations::{Input, Observable};
+use crate::expr::BoundExpr;
 use crate::model::Method;
 use crate::task::EvalError;
 use diffsol::{
-    ConstantOp, CraneliftJitModule, DiffSl, NalgebraLU, NalgebraMat, NalgebraVec, NonLinearOp, OdeBuilder, OdeEquations, OdeSolverMethod,
-    OdeSolverProblem, OdeSolverStopReason, Op, Vector,
+    ConstantOp, CraneliftJitModule, DiffSl, NalgebraLU, NalgebraMat, NalgebraVec, NewtonNonlinearSolver, NoLineSearch, NonLinearOp,
+    OdeBuilder, OdeEquations, OdeSolverMethod, OdeSolverProblem, OdeSolverStopReason, Op, Vector,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +30,24 @@ pub(super) struct Settings {
     pub rtol: f64,
     pub atol: f64,
     pub max_steps: usize,
+    /// Longest step; infinite where there is no limit.
+    pub max_step: f64,
     pub t0: f64,
+    /// Times that no step passes over, rising.
+    pub stops: Vec<f64>,
+    /// Times at which the equations jump.
+    pub breaks: Vec<f64>,
+}
+
+/// A solve stops so short of a jump, as a share of the times at hand, and goes on as far behind it, so that every evaluation is on its own
+/// side: larger than what diffsol takes for the same time.
+const JUMP: f64 = 1e-13;
+
+/// A time that no step passes over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Knot {
+    time: f64,
+    jump: bool,
 }
 
 /// Equations compiled for one thread.
@@ -38,14 +57,38 @@ pub(super) struct Solver {
     /// None after a panic, whose half-done work must not leak into the next solve.
     problem: Option<Problem>,
     parameters: NalgebraVec<f64>,
+    /// Expressions of the time and the inputs that vanish where the equations jump.
+    jumps: Vec<BoundExpr>,
+    /// The time, then the inputs.
+    scope: Vec<f64>,
 }
 
 impl Solver {
-    /// Compiles the code (2-3 ms). `inputs` is the number of its inputs.
-    pub fn new(code: &str, settings: &Settings, inputs: usize) -> Result<Solver, String> {
-        let problem = compile(code, settings)?;
-        let parameters = NalgebraVec::zeros(inputs, *problem.eqn.context());
-        Ok(Solver { code: code.into(), settings: settings.clone(), problem: Some(problem), parameters })
+    /// Compiles the code (2-3 ms).
+    pub fn new(code: &str, settings: &Settings, inputs: &[Input]) -> Result<Solver, String> {
+        let names: Vec<Option<String>> = inputs.iter().map(|input| input.name.clone()).collect();
+        let (jumps, scope) = (jumps(code, &names), vec![0.0; 1 + inputs.len()]);
+        let code = with_whole_powers(code);
+        let problem = compile(&code, settings)?;
+        let parameters = NalgebraVec::zeros(inputs.len(), *problem.eqn.context());
+        Ok(Solver { code, settings: settings.clone(), problem: Some(problem), parameters, jumps, scope })
+    }
+
+    /// Stops and jumps between the initial time and the last stop, rising.
+    fn knots(&mut self, inputs: &[f64]) -> Vec<Knot> {
+        self.scope[1..].copy_from_slice(inputs);
+        let (t0, end) = (self.settings.t0, self.settings.stops.last().copied().unwrap_or(self.settings.t0));
+        let found = self.jumps.iter().filter_map(|argument| zero(argument, &mut self.scope, t0, end));
+        let jumps = found.chain(self.settings.breaks.iter().copied());
+        let near = JUMP * (t0.abs() + end.abs());
+        let mut knots: Vec<Knot> = jumps.filter(|t| *t > t0 + 4.0 * near && *t < end).map(|time| Knot { time, jump: true }).collect();
+        knots.sort_by(|a, b| a.time.total_cmp(&b.time));
+        knots.dedup_by(|b, a| b.time - a.time <= 4.0 * near);
+        let apart = |time: f64| knots.iter().all(|knot| (knot.time - time).abs() > 4.0 * near);
+        let stops: Vec<Knot> = self.settings.stops.iter().filter(|t| apart(**t)).map(|t| Knot { time: *t, jump: false }).collect();
+        knots.extend(stops);
+        knots.sort_by(|a, b| a.time.total_cmp(&b.time));
+        knots
     }
 
     /// Writes observable `k` at time `times[row]` into `predictions[k][row]`; times do not decrease.
@@ -65,10 +108,11 @@ impl Solver {
             Some(problem) => problem,
             None => compile(&self.code, &self.settings).map_err(EvalError::Fatal)?,
         };
+        let knots = self.knots(inputs);
         let mut sheet = Sheet { times, observables, predictions, row: 0 };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             problem.eqn.set_params(&self.parameters);
-            self.settings.run(&problem, &mut sheet)
+            self.settings.run(&problem, &knots, &mut sheet)
         }));
         match outcome {
             Ok(outcome) => {
@@ -99,30 +143,32 @@ fn compile(code: &str, settings: &Settings) -> Result<Problem, String> {
 }
 
 impl Settings {
-    fn run(&self, problem: &Problem, sheet: &mut Sheet) -> Result<(), String> {
+    fn run(&self, problem: &Problem, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
         match self.method {
-            Method::Bdf => self.implicit(problem, sheet),
-            Method::Tsit45 => self.explicit(problem, self.max_steps, sheet),
+            Method::Bdf => self.implicit(problem, knots, sheet),
+            Method::Tsit45 => self.explicit(problem, self.max_steps, knots, sheet),
             Method::Auto => {
-                if self.explicit(problem, self.max_steps.min(EXPLICIT_STEPS), sheet).is_ok() {
+                // Stops and the longest step are asked for: they do not show that the equations are stiff.
+                let asked = knots.len() + ((self.stops.last().map_or(0.0, |end| end - self.t0)) / self.max_step) as usize;
+                if self.explicit(problem, self.max_steps.min(EXPLICIT_STEPS + asked), knots, sheet).is_ok() {
                     return Ok(());
                 }
                 sheet.row = 0;
-                self.implicit(problem, sheet)
+                self.implicit(problem, knots, sheet)
             }
         }
     }
 
-    fn implicit(&self, problem: &Problem, sheet: &mut Sheet) -> Result<(), String> {
+    fn implicit(&self, problem: &Problem, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
         check_initial(problem)?;
         let stepper = problem.bdf::<NalgebraLU<f64>>().map_err(|e| failure(self.t0, &e))?;
-        walk(stepper, self.max_steps, sheet)
+        walk(stepper, self.max_steps, self.max_step, knots, sheet)
     }
 
-    fn explicit(&self, problem: &Problem, max_steps: usize, sheet: &mut Sheet) -> Result<(), String> {
+    fn explicit(&self, problem: &Problem, max_steps: usize, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
         check_initial(problem)?;
         let stepper = problem.tsit45().map_err(|e| failure(self.t0, &e))?;
-        walk(stepper, max_steps, sheet)
+        walk(stepper, max_steps, self.max_step, knots, sheet)
     }
 }
 
@@ -147,8 +193,14 @@ fn finite(state: &NalgebraVec<f64>) -> bool {
     state.batch_as_slice(0).iter().all(|x| x.is_finite())
 }
 
-/// Steps until every time is passed.
-fn walk<'p>(mut stepper: impl OdeSolverMethod<'p, Equations>, max_steps: usize, sheet: &mut Sheet) -> Result<(), String> {
+/// Steps from knot to knot until every time is passed.
+fn walk<'p>(
+    mut stepper: impl OdeSolverMethod<'p, Equations>,
+    max_steps: usize,
+    max_step: f64,
+    knots: &[Knot],
+    sheet: &mut Sheet,
+) -> Result<(), String> {
     let problem = stepper.problem();
     let start = stepper.state().t;
     let mut state = stepper.state().y.clone();
@@ -157,24 +209,78 @@ fn walk<'p>(mut stepper: impl OdeSolverMethod<'p, Equations>, max_steps: usize, 
     let Some(&end) = sheet.times.last().filter(|end| **end > start) else {
         return Ok(());
     };
-    stepper.set_stop_time(end).map_err(|e| failure(start, &e))?;
-    let mut reached = start;
-    for _ in 0..max_steps {
-        let stop = stepper.step().map_err(|e| failure(reached, &e))?;
-        let now = stepper.state().t;
-        if now.is_nan() || now <= reached || !finite(stepper.state().y) {
-            return Err(format!("the solution is not finite beyond t = {reached}"));
+    let near = JUMP * (start.abs() + end.abs());
+    let too_many = |reached: f64| format!("{max_steps} steps bring the solver to t = {reached} of {end} only (max_steps)");
+    let (mut reached, mut steps) = (start, 0);
+    for knot in knots {
+        let goal = if knot.jump { knot.time - near } else { knot.time };
+        loop {
+            if steps >= max_steps {
+                return Err(too_many(reached));
+            }
+            let target = goal.min(reached + max_step);
+            // As good as there: what diffsol takes for the same time it refuses as a stop.
+            if target - reached <= near {
+                sheet.fill(target, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
+                if target == goal {
+                    break;
+                }
+                return Err(format!("max_step = {max_step:e} is no step at t = {reached}"));
+            }
+            stepper.set_stop_time(target).map_err(|e| failure(reached, &e))?;
+            while advance(&mut stepper, &mut reached)? {
+                let mut at = |t: f64, state: &mut NalgebraVec<f64>| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
+                sheet.fill(reached, &mut at, &mut state, &mut output, problem)?;
+                steps += 1;
+                if steps >= max_steps {
+                    return Err(too_many(reached));
+                }
+            }
+            // The stop is hit to rounding: rows there have its own state.
+            state.copy_from(stepper.state().y);
+            sheet.fill(target, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
+            steps += 1;
+            if target == goal {
+                break;
+            }
         }
-        reached = now;
-        let mut at = |t: f64, state: &mut NalgebraVec<f64>| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
-        sheet.fill(reached, &mut at, &mut state, &mut output, problem)?;
-        match stop {
-            OdeSolverStopReason::InternalTimestep => {}
-            OdeSolverStopReason::TstopReached => return sheet.finished(reached),
-            OdeSolverStopReason::RootFound(..) => return Err(format!("the solution stops at t = {reached}")),
+        if knot.jump {
+            sheet.fill(knot.time, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
+            reached = knot.time + near;
+            start_anew(&mut stepper, reached)?;
         }
     }
-    Err(format!("{max_steps} steps bring the solver to t = {reached} of {end} only (max_steps)"))
+    sheet.finished(reached)
+}
+
+/// One step; false where it ends at the stop.
+fn advance<'p>(stepper: &mut impl OdeSolverMethod<'p, Equations>, reached: &mut f64) -> Result<bool, String> {
+    let stop = stepper.step().map_err(|e| failure(*reached, &e))?;
+    let now = stepper.state().t;
+    if now.is_nan() || now <= *reached || !finite(stepper.state().y) {
+        return Err(format!("the solution is not finite beyond t = {reached}"));
+    }
+    *reached = now;
+    match stop {
+        OdeSolverStopReason::InternalTimestep => Ok(true),
+        OdeSolverStopReason::TstopReached => Ok(false),
+        OdeSolverStopReason::RootFound(..) => Err(format!("the solution stops at t = {now}")),
+    }
+}
+
+/// Forgets what is before: the same state at time `t`, the slopes there, a first step as at the beginning.
+fn start_anew<'p>(stepper: &mut impl OdeSolverMethod<'p, Equations>, t: f64) -> Result<(), String> {
+    let problem = stepper.problem();
+    let mut state = stepper.state_mut();
+    *state.t = t;
+    problem.eqn.rhs().call_inplace(state.y, t, state.dy);
+    let mut newton = NewtonNonlinearSolver::new(NalgebraLU::<f64>::default(), NoLineSearch);
+    state.set_consistent(problem, &mut newton).map_err(|e| failure(t, &e))?;
+    if !finite(state.dy) {
+        return Err(format!("the right-hand side is not finite at t = {t}"));
+    }
+    state.set_step_size(problem.h0, &problem.atol, problem.rtol, &problem.eqn, 1);
+    Ok(())
 }
 
 /// Sets the state to that of a time.
