@@ -72,6 +72,11 @@ impl Keeper {
         Keeper::new(None, Identity::default(), job, Curfew::new(now, job.run.time_limit, None), now)
     }
 
+    /// When the run must have stopped.
+    pub fn curfew(&self) -> &Curfew {
+        &self.curfew
+    }
+
     pub fn identity(&self) -> &Identity {
         &self.about.identity
     }
