@@ -1,5 +1,6 @@
 //! What the root has in a run and the other ranks have not: the run directory, the progress display, the facts.
 
+use super::alarm::Siren;
 use super::{Resume, RunArgs};
 use crate::driver::UnderWay;
 use crate::exec::Evaluator;
@@ -8,13 +9,13 @@ use crate::job::{Job, Package};
 use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, Resumed, RunDir, RunFacts, Style, Summary, text};
 use crate::prior::Space;
 use crate::sampler::{EngineSpec, Sampler};
-use crate::session::{Change, Effort, Identity, Keeper, PROGRAM, Saved, Totals, Watch};
+use crate::session::{Alarm, Change, Effort, Identity, Keeper, PROGRAM, Saved, Totals, Watch};
 use crate::state::{Disk, Recovered, Vault};
 use crate::stop::{self, Curfew, Stop, TimeLimit};
 use crate::task::Evaluation;
 use crate::world::Root;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub struct Desk {
     looked: Instant,
     /// Words of the reason why the run directory is no longer ours.
     pub lost: Option<String>,
+    /// Until the fit takes it.
+    siren: Option<Siren>,
 }
 
 /// Where the run goes: as asked, else the run directory given as the job, else the job's own wish, else its name.
@@ -129,6 +132,7 @@ impl Doorway {
         progress.resumed_at(keeper.totals().calls);
         facts.warnings.extend(start.warnings);
         facts.warnings.iter().for_each(|warning| progress.warn(warning));
+        let siren = Siren::new(root, &dir, &progress, job.run.journal);
         let desk = Desk {
             dir,
             progress,
@@ -139,6 +143,7 @@ impl Doorway {
             job_toml: job.resolved_toml.clone(),
             looked: Instant::now(),
             lost: None,
+            siren: siren.ok(),
         };
         Ok((desk, keeper, state))
     }
@@ -156,6 +161,11 @@ pub struct Start {
     pub limit: Option<TimeLimit>,
     /// The user says that a changed program gives the same values.
     pub same_model: bool,
+}
+
+/// How a run that stopped goes on.
+pub(super) fn go_on(dir: &Path) -> String {
+    format!("the same command with --resume, or: {} run {} --resume", super::program(), dir.display())
 }
 
 fn say_resumed(resumed: &Resumed, number: u64, raised: &[Change]) {
@@ -213,6 +223,10 @@ impl Watch for Desk {
     fn warn(&mut self, text: &str) {
         self.progress.warn(text);
     }
+
+    fn alarm(&mut self) -> Option<Box<dyn Alarm>> {
+        Some(Box::new(self.siren.take()?))
+    }
 }
 
 impl Desk {
@@ -256,7 +270,7 @@ impl Desk {
             return Err(lost);
         }
         let dir = self.dir.path().to_path_buf();
-        let command = format!("the same command with --resume, or: {} run {} --resume", super::program(), dir.display());
+        let command = go_on(&dir);
         self.progress.stopped(&effort.progress, &stop.to_string(), &command);
         output::print(root, &output::stopped(&stop.to_string(), &effort.progress, &dir, &command));
         Ok(())

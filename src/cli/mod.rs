@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod alarm;
 pub mod check;
 pub mod compare;
 mod desk;

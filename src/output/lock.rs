@@ -92,6 +92,16 @@ impl Lock {
         Lock { held, stop: Some(stop), thread: thread.ok() }
     }
 
+    /// Leaves the folder free from another thread, as this process ends.
+    pub fn opener(&self) -> impl FnOnce() + Send + 'static {
+        let held = self.held.clone();
+        move || {
+            // Nobody looks any more, and puts it back.
+            std::mem::forget(held.looking.lock().unwrap_or_else(PoisonError::into_inner));
+            held.free();
+        }
+    }
+
     /// Looks now, shows a sign of life, and puts the lock back if it or its folder was removed and the folder is there again.
     pub fn look(&self) {
         self.held.look();
@@ -121,13 +131,17 @@ impl Drop for Lock {
     fn drop(&mut self) {
         drop(self.stop.take());
         self.thread.take().map(JoinHandle::join);
-        if fs::read(&self.held.path).is_ok_and(|text| text == self.held.me.text().as_bytes()) {
-            let _ = fs::remove_file(&self.held.path);
-        }
+        self.held.free();
     }
 }
 
 impl Held {
+    fn free(&self) {
+        if fs::read(&self.path).is_ok_and(|text| text == self.me.text().as_bytes()) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     fn look(&self) {
         let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         if self.rival.get().is_some() {

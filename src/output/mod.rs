@@ -28,7 +28,7 @@ pub use opening::Opening;
 pub use optimum::{BestValue, OptimumSummary};
 pub use progress::{Progress, Style};
 pub use rejected::Rejected;
-pub use report::{overview, print, report, stopped};
+pub use report::{abandoned, overview, print, report, stopped};
 pub use result::{no_hdf5_locks, write_result};
 pub use rundir::{RunDir, RunState};
 pub use samples::Samples;

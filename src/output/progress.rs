@@ -84,13 +84,18 @@ impl Progress {
 
     /// A warning in the middle of the run: above the bar, and in the log.
     pub fn warn(&mut self, warning: &str) {
-        let shown = format!("warning: {warning}");
-        match &self.bar {
-            Some(bar) => bar.suspend(|| to_stderr(&shown)),
-            None => to_stderr(&shown),
-        }
+        self.teller()(&format!("warning: {warning}"));
         if let Some(log) = &mut self.log {
             log.warning(warning);
+        }
+    }
+
+    /// Says something above the bar, from any thread.
+    pub fn teller(&self) -> impl Fn(&str) + Send + 'static {
+        let bar = self.bar.clone();
+        move |text| match &bar {
+            Some(bar) => bar.suspend(|| to_stderr(text)),
+            None => to_stderr(text),
         }
     }
 

@@ -29,6 +29,16 @@ pub fn stopped(reason: &str, standing: &Progress, dir: &Path, next: &str) -> Str
     )
 }
 
+/// The same of a run in `dir` that stopped without its sampler. `journal`: whether it keeps one.
+pub fn abandoned(reason: &str, dir: &Path, journal: bool, next: &str) -> String {
+    let kept = dir.join("checkpoint").display().to_string();
+    let kept = match journal {
+        true => format!("nothing is lost: {kept} holds every finished call"),
+        false => format!("{kept} holds the run as it was at its last checkpoint (the job keeps no journal of calls)"),
+    };
+    format!("stopped: {reason}\n  {kept}\nto go on: {next}\n")
+}
+
 /// What `fitjob summary` prints.
 pub fn overview(s: &Summary) -> String {
     format!("{} with {} on {}, {}\n\n{}\n{}{}", s.job, s.method, evaluators(s), s.created_at, parameters(s), figures(s), warnings(s))

@@ -63,6 +63,11 @@ impl RunDir {
         &self.path
     }
 
+    /// Leaves the directory free for the next life of the run from another thread, as this process ends.
+    pub fn opener(&self) -> impl FnOnce() + Send + 'static {
+        self.lock.opener()
+    }
+
     pub fn job(&self) -> PathBuf {
         self.path.join(JOB)
     }

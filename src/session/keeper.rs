@@ -96,6 +96,11 @@ impl Keeper {
         self.refusal.as_deref()
     }
 
+    /// When the run must have stopped.
+    pub fn curfew(&self) -> &Curfew {
+        &self.curfew
+    }
+
     pub fn identity(&self) -> &Identity {
         &self.about.identity
     }

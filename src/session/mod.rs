@@ -19,6 +19,7 @@ mod probe;
 mod resolution;
 mod snapshot;
 mod specimens;
+mod watchdog;
 
 pub use computed::Computed;
 pub use goodness::warning as misfit;
@@ -27,13 +28,14 @@ pub use keeper::Keeper;
 pub use probe::not_reproducible;
 pub use snapshot::{About, Saved, Snapshot, Totals};
 pub use specimens::Specimens;
+pub use watchdog::Alarm;
 
 use crate::driver::{Driver, End, UnderWay};
 use crate::exec::{self, Coordinates, Evaluator, ExecStats, Site};
 use crate::fit::Fit;
 use crate::job::Job;
 use crate::prior::Space;
-use crate::sampler::{self, Gives, Progress, Sampler};
+use crate::sampler::{self, Gives, Progress, Sampler, SamplerError};
 use crate::stop::Stop;
 use crate::task::Evaluation;
 use crate::world::{Disagreement, Role, Root, World};
@@ -42,6 +44,7 @@ use probe::{Probed, probe};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
+use watchdog::Watched;
 
 impl Coordinates for Space {
     fn n_free(&self) -> usize {
@@ -122,6 +125,11 @@ pub trait Watch {
     fn warn(&mut self, text: &str) {
         log::warn!("{text}");
     }
+    /// Who speaks and decides while the sampler does not come back from a call; asked for once, at the beginning. None: a sampler
+    /// takes as long as it takes, and no signal is heard meanwhile.
+    fn alarm(&mut self) -> Option<Box<dyn Alarm>> {
+        None
+    }
 }
 
 impl Watch for () {}
@@ -138,6 +146,28 @@ pub struct Lead<'a> {
 /// the root its cost too. All ranks fail together, with the message of the first that failed.
 /// `lead` is the root's; without one nothing is kept or shown.
 pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> Result<(Outcome, Option<Effort>), Disagreement> {
+    fit_by(world, job, threads, lead, &start)
+}
+
+/// Makes the sampler of a job on the root: anew, or from its saved state.
+pub type Start<'a> = &'a dyn Fn(&Job, Option<&[u8]>) -> Result<Box<dyn Sampler>, SamplerError>;
+
+/// The engine that the job names.
+fn start(job: &Job, state: Option<&[u8]>) -> Result<Box<dyn Sampler>, SamplerError> {
+    match state {
+        Some(state) => sampler::restore(job.engine.method(), state),
+        None => sampler::build(&job.engine, job.seed, &job.problem()),
+    }
+}
+
+/// The same as [`fit`], by a sampler of the caller's own.
+pub fn fit_by(
+    world: &mut World,
+    job: &Job,
+    threads: usize,
+    lead: Option<Lead>,
+    start: Start,
+) -> Result<(Outcome, Option<Effort>), Disagreement> {
     let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::MAX);
     let site = Site {
         space: coordinates(job),
@@ -152,8 +182,8 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
     let mine = match world.enter() {
         Role::Root(root) => {
             let lead = match lead {
-                Some(lead) => self::lead(&root, job, &site, threads, lead),
-                None => self::lead(&root, job, &site, threads, Lead { keeper: Keeper::none(job), state: None, watch: &mut () }),
+                Some(lead) => self::lead(&root, job, &site, threads, lead, start),
+                None => self::lead(&root, job, &site, threads, Lead { keeper: Keeper::none(job), state: None, watch: &mut () }, start),
             };
             lead.map(Some)
         }
@@ -169,17 +199,13 @@ pub fn fit(world: &mut World, job: &Job, threads: usize, lead: Option<Lead>) -> 
 }
 
 /// The root's part: drive the sampler, and turn its posterior into physical values.
-fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Result<(Outcome, Effort), String> {
+fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead, start: Start) -> Result<(Outcome, Effort), String> {
     let Lead { mut keeper, state, watch } = lead;
     let mut evaluator = exec::evaluator(root, site, threads, job.run.dispatch);
     let fresh = state.is_none() && keeper.is_new();
-    let (mut sampler, under_way) = match state {
-        Some((state, under_way)) => (sampler::restore(job.engine.method(), &state).map_err(|e| e.to_string())?, under_way),
-        None => {
-            let built = sampler::build(&job.engine, job.seed, &job.problem());
-            (built.map_err(|e| e.to_string())?, UnderWay::default())
-        }
-    };
+    let (state, under_way) = state.map_or((None, UnderWay::default()), |(state, under_way)| (Some(state), under_way));
+    let sampler = start(job, state.as_deref()).map_err(|e| e.to_string())?;
+    let mut sampler = Watched::new(sampler, keeper.curfew().clone(), watch.alarm(), root.ending());
     keeper.verify(&mut *evaluator, &job.space, watch)?;
     let probed = match fresh {
         true => probe(&mut *evaluator, &job.space, || keeper.told_to_stop())?,
@@ -196,7 +222,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         if let Some(stop) = early {
             break End::Stopped(stop);
         }
-        let end = driver.run(&mut *sampler, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
+        let end = driver.run(&mut sampler, &mut *evaluator, &mut attendant).map_err(|e| e.to_string())?;
         // A run that was taken up with higher targets first ends as it would have ended without them.
         if !(matches!(end, End::Done(_)) && sampler.extend(&job.engine)) {
             break end;
@@ -208,7 +234,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead) -> Resu
         End::Done(reason) => (reason, None),
         End::Stopped(stop) => (String::new(), Some(stop)),
     };
-    keeper.finish(&*sampler, &mut driver, stop.is_none().then_some(reason.as_str()), stop, watch);
+    keeper.finish(&sampler, &mut driver, stop.is_none().then_some(reason.as_str()), stop, watch);
     let effort = Effort { reason, sampling: driver.sampling, stats, totals: keeper.totals(), progress: sampler.progress() };
     if let Some(why) = keeper.refusal() {
         return Err(why.into());

@@ -255,6 +255,10 @@ impl<'w> Root<'w> {
     pub fn ranks(&self) -> usize {
         self.link.size()
     }
+    /// What ends all ranks with an exit code from another thread, while the root's own is lost outside of MPI.
+    pub(crate) fn ending(&self) -> fn(i32) -> ! {
+        self.link.ending()
+    }
     pub(crate) fn link(&self) -> &'w dyn Link {
         self.link
     }

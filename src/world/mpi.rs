@@ -4,7 +4,7 @@
 
 use super::link::{Link, Message, Pending, Tag};
 use super::patience::{Bell, Patience};
-use super::pulse::{Deadline, LAST_CALL, gone};
+use super::pulse::{Deadline, LAST_CALL, WORDS, gone};
 use crate::launch::mismatch::EXIT_CODE;
 use mpi::collective::{CommunicatorCollectives, Root as _, SystemOperation};
 use mpi::datatype::{Partition, PartitionMut};
@@ -288,5 +288,12 @@ impl Link for Mpi {
 
     fn abort(&self, code: i32) -> ! {
         abort(code)
+    }
+    /// MPI is told that one thread calls it: that one is not inside, and never will be.
+    fn ending(&self) -> fn(i32) -> ! {
+        |code| {
+            std::thread::sleep(WORDS);
+            abort(code)
+        }
     }
 }

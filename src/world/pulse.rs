@@ -85,7 +85,7 @@ fn names(peers: &[&Peer]) -> String {
 }
 
 /// How long a launcher is given to pass the last words on.
-const WORDS: Duration = Duration::from_millis(300);
+pub const WORDS: Duration = Duration::from_millis(300);
 
 /// Ends all ranks because some are gone: says `what` was noticed and what to do.
 pub fn gone(link: &dyn Link, what: &str) -> ! {

@@ -15,6 +15,7 @@ mod python;
 mod resume;
 mod rust_library;
 mod sbc;
+mod stuck;
 mod torture;
 #[cfg(feature = "mpi")]
 mod tutorial;

@@ -18,6 +18,8 @@ const MOST_DRAWS: usize = 16;
 const SPLIT_AGAIN: u64 = 4;
 /// Tries of the region for each draw at most: they cost no likelihood, but time.
 const MOST_TRIES: usize = 2000;
+/// Blocks of draws of a generation at most: a bound that holds nothing above the threshold would be drawn from for ever.
+const MOST_BLOCKS: u64 = 1000;
 
 /// What is under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -137,7 +139,8 @@ impl Run {
         if self.calls_left() < self.generation.missing() as u64 {
             return self.finish_out_of_calls();
         }
-        if self.generation.efficiency < self.least_efficiency() || !self.draw_block() {
+        let drawn_enough = self.generation.blocks >= MOST_BLOCKS;
+        if self.generation.efficiency < self.least_efficiency() || drawn_enough || !self.draw_block() {
             self.start_walks();
         }
     }

@@ -11,6 +11,8 @@ use crate::random::uniform;
 
 /// Shrinkings after which the walk stays: the interval is then 1e-20 of what it was, or the likelihood not the same twice.
 const MOST_SHRINKS: u32 = 100;
+/// Steps outwards after which the interval is wide enough: the likelihood has no end there that a step size of use would reach.
+const MOST_STEPS_OUT: f64 = 1000.0;
 /// The largest number below one.
 const BELOW_ONE: f64 = 1.0 - f64::EPSILON / 2.0;
 
@@ -64,11 +66,12 @@ impl Line {
     /// Where to evaluate next; none when there is nothing left of the interval.
     pub fn next(&mut self, rng: &mut ChaCha8Rng) -> Option<f64> {
         // An end outside the cube has likelihood zero, without a call.
-        if self.stage == Stage::OutLow && self.low <= self.ends.0 {
-            (self.low, self.stage) = (self.ends.0, Stage::OutHigh);
+        let most = MOST_STEPS_OUT * self.step;
+        if self.stage == Stage::OutLow && self.low <= self.ends.0.max(-most) {
+            (self.low, self.stage) = (self.low.max(self.ends.0), Stage::OutHigh);
         }
-        if self.stage == Stage::OutHigh && self.high >= self.ends.1 {
-            (self.high, self.stage) = (self.ends.1, Stage::Shrink);
+        if self.stage == Stage::OutHigh && self.high >= self.ends.1.min(most) {
+            (self.high, self.stage) = (self.high.min(self.ends.1), Stage::Shrink);
         }
         self.at = match self.stage {
             Stage::OutLow => self.low,

@@ -2,7 +2,7 @@
 
 use super::book::ZERO;
 use super::ladder::{Estimate, Ladder};
-use super::run::Run;
+use super::run::{BOTTOMLESS, Run};
 use super::settings::Proposal;
 use crate::sampler::{Posterior, Progress, SamplerError};
 use crate::stats::{kish, weights};
@@ -121,6 +121,9 @@ impl Run {
                 "not converged: n_like_max is reached, and {held:.0}% of the evidence found so far is in the last live points: log Z and \
                  the posterior may be biased; go on with a higher n_like_max"
             ));
+        }
+        if self.is_bottomless() {
+            warn(format!("not converged: {BOTTOMLESS}; look whether log L has a limit"));
         }
         let remedy = match self.settings.proposal {
             Proposal::Uniform => "the bound may cut off what it should hold: raise n_live or n_bootstrap, or use walks",

@@ -19,6 +19,9 @@ use crate::task::{Answer, Task, TaskId, Work as TaskWork};
 /// Rounds of draws from the prior while less than half of the live points are above the lowest likelihood: where that is zero, and else.
 const ROUNDS_AT_ZERO: u64 = 1000;
 const ROUNDS_ON_PLATEAU: u64 = 20;
+/// A coordinate of the cube has no more nats than this: the exponent and the digits of a float.
+const LEAST_NATS: f64 = 800.0;
+pub const BOTTOMLESS: &str = "log L still rises where the cube's points are as close together as numbers can be";
 
 /// Everything a checkpoint must hold.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,6 +145,9 @@ impl Run {
             if self.pass.is_over(&self.book, self.settings.f_live) {
                 return self.end_pass();
             }
+            if self.is_bottomless() {
+                return self.end = Some(BOTTOMLESS.into());
+            }
             let block = self.settings.deleted(self.pass.live.len().min(self.pass.n_live));
             let Some(cut) = self.pass.cut(&self.book, block) else { return self.end_pass() };
             if cut.wanted > 0 {
@@ -149,6 +155,11 @@ impl Run {
                 return self.begin_generation(cut.threshold, cut.wanted, &seeds);
             }
         }
+    }
+
+    /// Live points stand for less than the smallest volume that numbers can tell apart.
+    pub fn is_bottomless(&self) -> bool {
+        self.pass.log_x < -LEAST_NATS * self.n_dim as f64
     }
 
     /// What follows a pass: another run, a batch where it helps most, or the end.

@@ -16,6 +16,8 @@ use crate::task::{Answer, Task, TaskId, Value, Work};
 
 /// Times the prior draws are repeated where too few have a likelihood above zero.
 const PRIOR_ROUNDS: usize = 50;
+/// Temperatures on the way at most; a few dozen are usual.
+const MOST_STAGES: usize = 5000;
 /// Chains at beta = 1 end when they are this many times longer than n_steps_max, whatever they reached.
 const LONGEST: usize = 20;
 /// Three sevenths of what a flow is taught are of the target's density to this power, for thin tails, where few states of the target lie. Without them half the
@@ -210,6 +212,9 @@ impl Run {
     }
 
     fn next_temperature(&mut self) -> Vec<Task> {
+        if self.archive.stages.len() >= MOST_STAGES {
+            return self.finish(format!("{MOST_STAGES} temperatures led to beta = {:.3e} only", self.last_beta()));
+        }
         self.iteration += 1;
         self.walk.beta = self.archive.next_beta(self.settings.n_ladder);
         if self.room() < self.settings.n_active {
