@@ -294,10 +294,15 @@ impl Run {
                 }
             }
         }
-        let is_tail = |[tail, tip]: [f64; 2]| tail > LEAST_TAIL && tail < 0.7 * TAIL && tip > 0.5 * tail * (TIP / TAIL).powi(2);
+        let is_thin = |[tail, _]: [f64; 2], least: f64| tail > least && tail < 0.7 * TAIL;
+        let reaches = |[tail, tip]: [f64; 2]| tip > 0.5 * tail * (TIP / TAIL).powi(2);
+        if !mass.iter().flatten().any(|m| is_thin(*m, LEAST_TAIL) && reaches(*m)) {
+            return self.stretch.clone();
+        }
+        // Where one tail reaches a wall, what the exploration found of others may be too little.
         let end = |j: usize, side: usize| {
             let plain = !self.periodic.contains(&j) && self.stretch.at(j, side) == 0.0;
-            if plain && is_tail(mass[j][side]) { GENTLY } else { 0.0 }
+            if plain && is_thin(mass[j][side], 0.2 * LEAST_TAIL) { GENTLY } else { 0.0 }
         };
         let ends: Vec<[f64; 2]> = (0..self.n_dim).map(|j| [end(j, 0), end(j, 1)]).collect();
         if ends.iter().flatten().all(|e| *e == 0.0) { self.stretch.clone() } else { self.stretch.with(&ends) }
