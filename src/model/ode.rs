@@ -108,8 +108,7 @@ fn settings(spec: &OdeSpec, times: &[f64]) -> Result<Settings, ModelError> {
 /// Most stops for the data of one solve.
 const MOST_STOPS: f64 = 200.0;
 
-/// Times of the data that no step may pass over, so that an input at them is seen even by a solver that has been at rest: all, or of
-/// dense data as many.
+/// Times of the data at which a solver stops that would step over an input there: all, or of dense data as many.
 fn stops(t0: f64, times: &[f64]) -> Vec<f64> {
     let end = times.last().copied().unwrap_or(t0);
     let (least, mut last) = ((end - t0) / MOST_STOPS, t0);

@@ -55,8 +55,8 @@ pub struct OdeSpec {
     /// A point that needs more steps than this is rejected.
     #[serde(default = "default_max_steps")]
     pub max_steps: usize,
-    /// No step is longer than this, so that nothing shorter than it can be stepped over; default: as long as the tolerances allow, but
-    /// not beyond the next time of the data.
+    /// No step is longer than this, so that nothing longer than it can be stepped over; default: as long as the tolerances allow, but
+    /// over no input that is there at a time of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_step: Option<f64>,
     /// Times at which the equations jump: the solver stops there and starts anew. Those of `heaviside` of time, inputs and numbers are

@@ -64,6 +64,17 @@ fn a_jump_at_a_time_that_is_a_parameter_is_found_at_every_point() {
 }
 
 #[test]
+fn a_smooth_pulse_is_seen_from_rest_where_data_lie_in_it() {
+    let times = [0.0, 24.0, 47.0, 49.0, 50.0, 52.0, 56.0, 60.0];
+    let f = "5 * exp(-(t - 49) * (t - 49) / 2) - k * a";
+    for method in METHODS {
+        let [plain, fine] = ["", "max_step = 0.05"].map(|more| log_likes(&job(method, more, "0", f, &times, &|_| 1.0), &[0.3, 0.4]));
+        plain.iter().zip(&fine).for_each(|(a, b)| assert!((a - b).abs() < 1e-2 * b.abs().max(1.0), "{method}: {plain:?} {fine:?}"));
+        assert!((plain[0] - plain[1]).abs() > 1.0, "{method}: {plain:?}");
+    }
+}
+
+#[test]
 fn what_no_jump_shows_is_seen_with_breaks_or_a_longest_step() {
     let times = [0.0, 24.0, 36.0];
     // A smooth pulse of area 5 sqrt(2 pi) 0.05 at t = 30, after rest.

@@ -33,7 +33,7 @@ pub(super) struct Settings {
     /// Longest step; infinite where there is no limit.
     pub max_step: f64,
     pub t0: f64,
-    /// Times that no step passes over, rising.
+    /// Times of the data at which to stop where an input there would be stepped over, rising; the last is the last of all.
     pub stops: Vec<f64>,
     /// Times at which the equations jump.
     pub breaks: Vec<f64>,
@@ -74,21 +74,23 @@ impl Solver {
         Ok(Solver { code, settings: settings.clone(), problem: Some(problem), parameters, jumps, scope })
     }
 
-    /// Stops and jumps between the initial time and the last stop, rising.
-    fn knots(&mut self, inputs: &[f64]) -> Vec<Knot> {
+    /// Jumps between the initial time and the last time of the data, and that; and the same with all stops. Both rise.
+    fn knots(&mut self, inputs: &[f64]) -> [Vec<Knot>; 2] {
         self.scope[1..].copy_from_slice(inputs);
         let (t0, end) = (self.settings.t0, self.settings.stops.last().copied().unwrap_or(self.settings.t0));
         let found = self.jumps.iter().filter_map(|argument| zero(argument, &mut self.scope, t0, end));
         let jumps = found.chain(self.settings.breaks.iter().copied());
         let near = JUMP * (t0.abs() + end.abs());
-        let mut knots: Vec<Knot> = jumps.filter(|t| *t > t0 + 4.0 * near && *t < end).map(|time| Knot { time, jump: true }).collect();
+        let mut knots: Vec<Knot> =
+            jumps.filter(|t| *t > t0 + 4.0 * near && *t < end - 4.0 * near).map(|time| Knot { time, jump: true }).collect();
         knots.sort_by(|a, b| a.time.total_cmp(&b.time));
         knots.dedup_by(|b, a| b.time - a.time <= 4.0 * near);
         let apart = |time: f64| knots.iter().all(|knot| (knot.time - time).abs() > 4.0 * near);
         let stops: Vec<Knot> = self.settings.stops.iter().filter(|t| apart(**t)).map(|t| Knot { time: *t, jump: false }).collect();
-        knots.extend(stops);
-        knots.sort_by(|a, b| a.time.total_cmp(&b.time));
-        knots
+        let mut all = [&knots[..], &stops].concat();
+        all.sort_by(|a, b| a.time.total_cmp(&b.time));
+        knots.extend(stops.last());
+        [knots, all]
     }
 
     /// Writes observable `k` at time `times[row]` into `predictions[k][row]`; times do not decrease.
@@ -143,32 +145,143 @@ fn compile(code: &str, settings: &Settings) -> Result<Problem, String> {
 }
 
 impl Settings {
-    fn run(&self, problem: &Problem, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
+    /// Where an input at a time of the data was stepped over, the times of the data are stops in a second try; of equations with a
+    /// mass matrix, whose slopes do not tell, in the first.
+    fn run(&self, problem: &Problem, [few, all]: &[Vec<Knot>; 2], sheet: &mut Sheet) -> Result<(), String> {
+        if problem.eqn.mass().is_none() && self.attempt(problem, few, true, sheet)? {
+            return Ok(());
+        }
+        self.attempt(problem, all, false, sheet).map(drop)
+    }
+
+    /// False where something was stepped over, which is looked for if `watched`.
+    fn attempt(&self, problem: &Problem, knots: &[Knot], watched: bool, sheet: &mut Sheet) -> Result<bool, String> {
+        sheet.row = 0;
         match self.method {
-            Method::Bdf => self.implicit(problem, knots, sheet),
-            Method::Tsit45 => self.explicit(problem, self.max_steps, knots, sheet),
+            Method::Bdf => self.implicit(problem, knots, watched, sheet),
+            Method::Tsit45 => self.explicit(problem, self.max_steps, knots, watched, sheet),
             Method::Auto => {
                 // Stops and the longest step are asked for: they do not show that the equations are stiff.
                 let asked = knots.len() + ((self.stops.last().map_or(0.0, |end| end - self.t0)) / self.max_step) as usize;
-                if self.explicit(problem, self.max_steps.min(EXPLICIT_STEPS + asked), knots, sheet).is_ok() {
-                    return Ok(());
+                if let Ok(seen) = self.explicit(problem, self.max_steps.min(EXPLICIT_STEPS + asked), knots, watched, sheet) {
+                    return Ok(seen);
                 }
                 sheet.row = 0;
-                self.implicit(problem, knots, sheet)
+                self.implicit(problem, knots, watched, sheet)
             }
         }
     }
 
-    fn implicit(&self, problem: &Problem, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
+    fn implicit(&self, problem: &Problem, knots: &[Knot], watched: bool, sheet: &mut Sheet) -> Result<bool, String> {
         check_initial(problem)?;
         let stepper = problem.bdf::<NalgebraLU<f64>>().map_err(|e| failure(self.t0, &e))?;
-        walk(stepper, self.max_steps, self.max_step, knots, sheet)
+        self.walk(stepper, self.max_steps, knots, watched, sheet)
     }
 
-    fn explicit(&self, problem: &Problem, max_steps: usize, knots: &[Knot], sheet: &mut Sheet) -> Result<(), String> {
+    fn explicit(&self, problem: &Problem, max_steps: usize, knots: &[Knot], watched: bool, sheet: &mut Sheet) -> Result<bool, String> {
         check_initial(problem)?;
         let stepper = problem.tsit45().map_err(|e| failure(self.t0, &e))?;
-        walk(stepper, max_steps, self.max_step, knots, sheet)
+        self.walk(stepper, max_steps, knots, watched, sheet)
+    }
+
+    /// Steps from knot to knot until every time is passed; false as soon as `watched` rows show that something was stepped over.
+    fn walk<'p>(
+        &self,
+        mut stepper: impl OdeSolverMethod<'p, Equations>,
+        max_steps: usize,
+        knots: &[Knot],
+        watched: bool,
+        sheet: &mut Sheet,
+    ) -> Result<bool, String> {
+        let problem = stepper.problem();
+        let start = stepper.state().t;
+        let mut state = stepper.state().y.clone();
+        let mut output = problem.eqn.out().map(|out| NalgebraVec::zeros(out.nout(), *problem.eqn.context()));
+        sheet.fill(start, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
+        let Some(&end) = sheet.times.last().filter(|end| **end > start) else {
+            return Ok(true);
+        };
+        let near = JUMP * (start.abs() + end.abs());
+        let too_many = |t: f64| format!("{max_steps} steps bring the solver to t = {t} of {end} only (max_steps)");
+        let mut inputs = watched.then(|| Inputs::new(&state, self));
+        let (mut reached, mut steps) = (start, 0);
+        for knot in knots {
+            let goal = if knot.jump { knot.time - near } else { knot.time };
+            // What diffsol takes for the same time it refuses as a stop.
+            while goal - reached > near {
+                let target = goal.min(reached + self.max_step);
+                if target - reached <= near {
+                    return Err(format!("max_step = {:e} is no step at t = {reached}", self.max_step));
+                }
+                stepper.set_stop_time(target).map_err(|e| failure(reached, &e))?;
+                loop {
+                    if steps >= max_steps {
+                        return Err(too_many(reached));
+                    }
+                    steps += 1;
+                    let (before, stopped) = (reached, advance(&mut stepper, &mut reached)?);
+                    let mut at = |t: f64, state: &mut NalgebraVec<f64>| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
+                    if let Some(inputs) = &mut inputs
+                        && inputs.stepped_over(problem, sheet.within(before, reached), before, reached, &mut at)?
+                    {
+                        return Ok(false);
+                    }
+                    sheet.fill(reached, &mut at, &mut state, &mut output, problem)?;
+                    if stopped {
+                        break;
+                    }
+                }
+            }
+            // The knot is reached to rounding: a row there has the state as it is.
+            state.copy_from(stepper.state().y);
+            let next = if knot.jump { knot.time + near } else { knot.time };
+            sheet.fill(next, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
+            if knot.jump {
+                reached = next;
+                start_anew(&mut stepper, reached)?;
+            }
+        }
+        sheet.finished(reached).map(|()| true)
+    }
+}
+
+/// What the equations are driven by at times of the data, as seen from a step over them.
+struct Inputs {
+    slope: NalgebraVec<f64>,
+    ends: [NalgebraVec<f64>; 2],
+    state: NalgebraVec<f64>,
+    rtol: f64,
+    atol: f64,
+}
+
+/// An input is stepped over if at a time of the data it exceeds that at both ends of the step by so much that, over the whole step, it
+/// would move a state by so many tolerances. Inputs that are resolved exceed by a hundredth of this.
+const UNSEEN: f64 = 1e5;
+
+impl Inputs {
+    fn new(state: &NalgebraVec<f64>, settings: &Settings) -> Inputs {
+        let like = || state.clone();
+        Inputs { slope: like(), ends: [like(), like()], state: like(), rtol: settings.rtol, atol: settings.atol }
+    }
+
+    /// Compares slopes of the same state at the time of a row and at both ends of the step: they differ by what depends on time alone.
+    fn stepped_over(&mut self, problem: &Problem, rows: &[f64], begin: f64, end: f64, at: &mut SetState) -> Result<bool, String> {
+        for &time in rows {
+            at(time, &mut self.state)?;
+            problem.eqn.rhs().call_inplace(&self.state, time, &mut self.slope);
+            problem.eqn.rhs().call_inplace(&self.state, begin, &mut self.ends[0]);
+            problem.eqn.rhs().call_inplace(&self.state, end, &mut self.ends[1]);
+            let slices = [&self.slope, &self.ends[0], &self.ends[1], &self.state].map(|v| v.batch_as_slice(0));
+            let beyond = |i: usize| {
+                let [f, a, b, y] = slices.map(|v| v[i]);
+                let excess = (f - a.max(b)).max(a.min(b) - f);
+                excess * (end - begin) > UNSEEN * (self.rtol * y.abs() + self.atol)
+            };
+            if (0..slices[0].len()).any(beyond) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -193,67 +306,7 @@ fn finite(state: &NalgebraVec<f64>) -> bool {
     state.batch_as_slice(0).iter().all(|x| x.is_finite())
 }
 
-/// Steps from knot to knot until every time is passed.
-fn walk<'p>(
-    mut stepper: impl OdeSolverMethod<'p, Equations>,
-    max_steps: usize,
-    max_step: f64,
-    knots: &[Knot],
-    sheet: &mut Sheet,
-) -> Result<(), String> {
-    let problem = stepper.problem();
-    let start = stepper.state().t;
-    let mut state = stepper.state().y.clone();
-    let mut output = problem.eqn.out().map(|out| NalgebraVec::zeros(out.nout(), *problem.eqn.context()));
-    sheet.fill(start, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
-    let Some(&end) = sheet.times.last().filter(|end| **end > start) else {
-        return Ok(());
-    };
-    let near = JUMP * (start.abs() + end.abs());
-    let too_many = |reached: f64| format!("{max_steps} steps bring the solver to t = {reached} of {end} only (max_steps)");
-    let (mut reached, mut steps) = (start, 0);
-    for knot in knots {
-        let goal = if knot.jump { knot.time - near } else { knot.time };
-        loop {
-            if steps >= max_steps {
-                return Err(too_many(reached));
-            }
-            let target = goal.min(reached + max_step);
-            // As good as there: what diffsol takes for the same time it refuses as a stop.
-            if target - reached <= near {
-                sheet.fill(target, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
-                if target == goal {
-                    break;
-                }
-                return Err(format!("max_step = {max_step:e} is no step at t = {reached}"));
-            }
-            stepper.set_stop_time(target).map_err(|e| failure(reached, &e))?;
-            while advance(&mut stepper, &mut reached)? {
-                let mut at = |t: f64, state: &mut NalgebraVec<f64>| stepper.interpolate_inplace(t, state).map_err(|e| failure(t, &e));
-                sheet.fill(reached, &mut at, &mut state, &mut output, problem)?;
-                steps += 1;
-                if steps >= max_steps {
-                    return Err(too_many(reached));
-                }
-            }
-            // The stop is hit to rounding: rows there have its own state.
-            state.copy_from(stepper.state().y);
-            sheet.fill(target, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
-            steps += 1;
-            if target == goal {
-                break;
-            }
-        }
-        if knot.jump {
-            sheet.fill(knot.time, &mut |_, _| Ok(()), &mut state, &mut output, problem)?;
-            reached = knot.time + near;
-            start_anew(&mut stepper, reached)?;
-        }
-    }
-    sheet.finished(reached)
-}
-
-/// One step; false where it ends at the stop.
+/// One step; true where it ends at the stop.
 fn advance<'p>(stepper: &mut impl OdeSolverMethod<'p, Equations>, reached: &mut f64) -> Result<bool, String> {
     let stop = stepper.step().map_err(|e| failure(*reached, &e))?;
     let now = stepper.state().t;
@@ -262,8 +315,8 @@ fn advance<'p>(stepper: &mut impl OdeSolverMethod<'p, Equations>, reached: &mut 
     }
     *reached = now;
     match stop {
-        OdeSolverStopReason::InternalTimestep => Ok(true),
-        OdeSolverStopReason::TstopReached => Ok(false),
+        OdeSolverStopReason::InternalTimestep => Ok(false),
+        OdeSolverStopReason::TstopReached => Ok(true),
         OdeSolverStopReason::RootFound(..) => Err(format!("the solution stops at t = {now}")),
     }
 }
@@ -295,6 +348,13 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
+    /// Times not yet filled that lie inside a step.
+    fn within(&self, begin: f64, end: f64) -> &[f64] {
+        let rest = &self.times[self.row..];
+        let first = rest.partition_point(|t| *t <= begin);
+        &rest[first..first + rest[first..].partition_point(|t| *t < end)]
+    }
+
     /// Fills all rows with times up to `reached`; `at` sets the state to that of a time.
     fn fill(
         &mut self,
