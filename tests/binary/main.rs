@@ -16,3 +16,4 @@ mod plugin;
 mod python;
 mod rundir;
 mod sbc;
+mod verdict;
