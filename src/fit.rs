@@ -7,6 +7,7 @@ pub use best::{BestFit, End};
 pub use doubts::{grain, too_narrow};
 
 use crate::prior::{self, Space};
+use crate::sampler::verdict::Verdict;
 use crate::sampler::{Posterior, Transitions};
 use crate::stats;
 use crate::stats::chains::{Mixing, R_HAT_LIMIT};
@@ -78,7 +79,9 @@ pub struct Fit {
     pub n_like: u64,
     /// Row of the sample with the highest posterior density (log L + log prior); of an optimiser: with the highest log L.
     pub best: usize,
-    /// In plain words.
+    /// Whether it can be used; no part of the digest.
+    pub verdict: Verdict,
+    /// In plain words: the reasons of the verdict, and what is no reason to doubt it.
     pub warnings: Vec<String>,
     /// Scalars of the engine's own, e.g. ("split_half_z", 0.4).
     pub diagnostics: Vec<(String, f64)>,
@@ -103,6 +106,7 @@ impl Fit {
     /// Errors when arrays disagree in length or no sample has any weight.
     pub fn new(mut posterior: Posterior, space: &Space, extra: &Extra) -> Result<Fit, FitError> {
         let n = check(&mut posterior, space.free().len())?;
+        let verdict = Verdict::of(&posterior);
         let names = space.names().to_vec();
         let (own, given) = (space.derived_names().len(), extra.names.len());
         if extra.values.len() != n * given {
@@ -147,7 +151,8 @@ impl Fit {
             optimum: posterior.optimum.map(|optimum| BestFit::new(&optimum, space, given)),
             n_eff: posterior.n_eff,
             n_like: posterior.n_like,
-            warnings: posterior.warnings,
+            warnings: verdict.reasons.clone(),
+            verdict,
             diagnostics: posterior.diagnostics,
             digest: String::new(),
         };
@@ -187,7 +192,10 @@ impl Fit {
                 "the chains are worth {ess:.0} independent draws for `{name}`, below {ESS_LIMIT:.0}: its quantiles are rough; raise n_eff"
             )
         });
-        self.warnings.extend(apart.into_iter().chain(few));
+        for doubt in apart.into_iter().chain(few) {
+            self.verdict.doubt(doubt.clone());
+            self.warnings.push(doubt);
+        }
     }
 
     /// Number of weighted samples.

@@ -8,6 +8,7 @@ use crate::fit::Fit;
 use crate::job::{Job, Package};
 use crate::output::{self, Log, Opening, OutputError, Progress, Rejected, Resumed, RunDir, RunFacts, Style, Summary, text};
 use crate::prior::Space;
+use crate::sampler::verdict::thin_hope;
 use crate::sampler::{EngineSpec, Sampler};
 use crate::session::{Alarm, Change, Effort, Identity, Keeper, PROGRAM, Saved, Totals, Watch};
 use crate::state::{Disk, Recovered, Vault};
@@ -43,6 +44,8 @@ pub struct Desk {
     pub lost: Option<String>,
     /// Until the fit takes it.
     siren: Option<Siren>,
+    /// It was said that the run is not likely to end well: once is enough.
+    hope_was_thin: bool,
 }
 
 /// Where the run goes: as asked, else the run directory given as the job, else the job's own wish, else its name.
@@ -144,6 +147,7 @@ impl Doorway {
             looked: Instant::now(),
             lost: None,
             siren: siren.ok(),
+            hope_was_thin: false,
         };
         Ok((desk, keeper, state))
     }
@@ -196,7 +200,11 @@ fn changed(dir: &dyn Display, changes: &[Change]) -> String {
 impl Watch for Desk {
     fn round(&mut self, sampler: &dyn Sampler, _: &dyn Evaluator) -> Option<Stop> {
         if self.progress.due() {
-            self.progress.update(&sampler.progress());
+            let now = sampler.progress();
+            self.progress.update(&now);
+            let thin = thin_hope(&self.facts.method, &now).filter(|_| !self.hope_was_thin);
+            self.hope_was_thin |= thin.is_some();
+            thin.into_iter().for_each(|text| self.progress.warn(&text));
         }
         if self.looked.elapsed() > GLANCE {
             self.looked = Instant::now();

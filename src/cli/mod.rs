@@ -33,15 +33,28 @@ pub mod exit {
     pub const LAUNCH: i32 = 4;
     /// Files could not be read or written.
     pub const STORAGE: i32 = 5;
+    /// The result is written, and not converged: `--resume` with other limits goes on.
+    pub const NOT_CONVERGED: i32 = 6;
     /// Stopped in good order before the end (time limit, signal): run it again with --resume. EX_TEMPFAIL of sysexits.h.
     pub const STOPPED: i32 = 75;
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done (a doubtful result says so in its last lines, and as `verdict` in summary.json)
+  1   sbc: the posterior is not calibrated
+  2   usage or job file
+  3   the model failed
+  4   launch, MPI mismatch, or a lost rank
+  5   files: disk full, no permission, the run directory is another job's
+  6   not converged: the files are written, and --resume with other limits goes on
+  75  stopped in good order before the end (time limit, signal): run it again with --resume";
 
 /// Bayesian fits on one core or ten thousand, from one binary, with the same answer.
 ///
 /// Without a command, runs a job: JOB, else ./fit.toml, else the lynx and hare example.
 #[derive(Debug, Parser)]
-#[command(name = "fitjob", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "fitjob", version, args_conflicts_with_subcommands = true, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -4,6 +4,7 @@ use super::desk::{Desk, Doorway, Opened, Start};
 use super::{JobArgs, RunArgs, exit};
 use crate::job::{self, Job, JobError, Package};
 use crate::launch::{cores, seats};
+use crate::sampler::verdict::Level;
 use crate::session::{self, Effort, Identity, Lead, Outcome};
 use crate::stop;
 use crate::world::{Disagreement, Role, Root, World};
@@ -74,7 +75,11 @@ fn fit(world: &mut World, args: &RunArgs, begun: Instant) -> Result<i32, Stop> {
     };
     let done = matches!(outcome, Outcome::Done(_));
     agree(world, exit::STORAGE, written).map_err(|stop| Stop { torn: done, ..stop })?;
-    Ok(if done { exit::DONE } else { exit::STOPPED })
+    Ok(match &outcome {
+        Outcome::Stopped(_) => exit::STOPPED,
+        Outcome::Done(fit) if fit.verdict.level == Level::Failed => exit::NOT_CONVERGED,
+        Outcome::Done(_) => exit::DONE,
+    })
 }
 
 /// More evaluators than the engine has calls for.

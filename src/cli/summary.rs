@@ -63,10 +63,11 @@ fn unfinished(dir: &Path) -> Option<String> {
     Some(out)
 }
 
-/// `state`: finished, stopped (in good order, to be resumed), failed (with an error) or unfinished (killed, or still running);
+/// `state`: finished (with its `verdict`), stopped (in good order, to be resumed), failed (with an error) or unfinished (killed, or still running);
 /// `calls` that are kept, in result, checkpoint or journal; `lives` that the run has had, and how many of the last added no call.
 fn for_scripts(dir: &Path, state: &RunState) -> String {
     let tail = RunDir::tail(dir);
+    let verdict = RunDir::read_summary(dir).ok().filter(|_| matches!(state, RunState::Finished { .. })).and_then(|s| s.verdict);
     let (state, calls) = match (state, tail.end.as_ref().map(|end| end.status)) {
         (RunState::Finished { .. }, status) if status == Some(Status::Done) || tail.lives.is_empty() => {
             ("finished", RunDir::read_summary(dir).map_or(0, |s| s.n_like))
@@ -76,7 +77,8 @@ fn for_scripts(dir: &Path, state: &RunState) -> String {
         _ => ("unfinished", calls_kept(dir)),
     };
     let idle = tail.idle_lives(calls);
-    format!("{}\n", json!({ "state": state, "calls": calls, "lives": tail.lives.len(), "lives_without_progress": idle }))
+    let (lives, verdict) = (tail.lives.len(), verdict.filter(|_| state == "finished"));
+    format!("{}\n", json!({ "state": state, "verdict": verdict, "calls": calls, "lives": lives, "lives_without_progress": idle }))
 }
 
 /// 0 where nothing readable is kept.

@@ -1,6 +1,7 @@
 //! Evidences against a null model: Bayes factors, and the same corrected for the widths of the priors.
 
 use super::Entry;
+use crate::sampler::verdict::Level;
 use serde::Serialize;
 
 /// The evidence of one run, and how it compares with that of the null model.
@@ -8,6 +9,8 @@ use serde::Serialize;
 pub struct Evidence {
     pub run: String,
     pub method: String,
+    /// What the run says of its own result; none where it is of a version that did not say.
+    pub verdict: Option<Level>,
     /// Free parameters; none where the job can no longer be read.
     pub n_free: Option<usize>,
     pub log_z: f64,
@@ -40,6 +43,7 @@ pub fn evidence(entries: &[Entry], null: usize) -> Vec<Evidence> {
         Evidence {
             run: entry.name.clone(),
             method: own.method.clone(),
+            verdict: own.verdict,
             n_free: entry.job.as_ref().ok().map(|job| job.space.n_free()),
             log_z: own.log_z,
             log_z_err: own.log_z_err,

@@ -2,6 +2,7 @@
 
 use super::{Agreement, Entry, Evidence, agreement, evidence};
 use crate::output::text;
+use crate::sampler::verdict::Level;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -19,7 +20,7 @@ impl Comparison {
     /// `null`: index of the null model's run.
     pub fn of(entries: &[Entry], null: usize) -> Comparison {
         let (runs, agreement) = (evidence(entries, null), agreement(entries));
-        let warnings = [unread(entries), data(entries, null), disagreements(&agreement), undefined(&runs)].concat();
+        let warnings = [unread(entries), unsure(&runs), data(entries, null), disagreements(&agreement), undefined(&runs)].concat();
         Comparison { null: entries[null].name.clone(), runs, agreement, warnings }
     }
 
@@ -47,7 +48,7 @@ impl Comparison {
     }
 
     fn evidences(&self) -> Vec<Vec<String>> {
-        let head = ["run", "method", "free", "log Z", "ln B", "sigma", "corrected", "sigma", "strength of ln B"];
+        let head = ["run", "method", "verdict", "free", "log Z", "ln B", "sigma", "corrected", "sigma", "strength of ln B"];
         let short = |x: f64| if x.is_nan() { "-".into() } else { text::significant(x, 3) };
         let with_error = |x: f64, error: f64| match x.is_nan() {
             true => "-".to_string(),
@@ -59,7 +60,8 @@ impl Comparison {
             let (log_z, strength) = (with_error(run.log_z, run.log_z_err), run.strength.clone());
             let corrected = if run.strength == "null" { short(0.0) } else { with_error(run.ln_b_corrected, run.ln_b_err) };
             let name = run.run.clone();
-            vec![name, run.method.clone(), free, log_z, ln_b, short(run.sigma), corrected, short(run.sigma_corrected), strength]
+            let verdict = run.verdict.map_or("-".into(), |level| level.to_string());
+            vec![name, run.method.clone(), verdict, free, log_z, ln_b, short(run.sigma), corrected, short(run.sigma_corrected), strength]
         };
         [vec![head.map(String::from).to_vec()], self.runs.iter().map(row).collect()].concat()
     }
@@ -83,6 +85,16 @@ fn unread(entries: &[Entry]) -> Vec<String> {
         Some(format!("{}: its job can no longer be read, so its priors and its question are not known: {why}", entry.name))
     };
     entries.iter().filter_map(why).collect()
+}
+
+/// Runs that warn of their own results.
+fn unsure(runs: &[Evidence]) -> Vec<String> {
+    let words = |level| match level {
+        Level::Converged => None,
+        Level::Doubtful => Some("is doubtful by its own checks (`fitjob summary` says why)"),
+        Level::Failed => Some("has not converged: it has no result to compare yet"),
+    };
+    runs.iter().filter_map(|run| Some(format!("{} {}", run.run, words(run.verdict?)?))).collect()
 }
 
 /// A Bayes factor is about two explanations of the same data.

@@ -93,6 +93,7 @@ impl Log {
                 "n_eff": number::json(s.n_eff),
                 "n_like": s.n_like,
                 "digest": s.digest,
+                "verdict": s.verdict,
                 "wall_s": number::json(s.wall_s),
                 "warnings": s.warnings,
             }),

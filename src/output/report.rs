@@ -2,6 +2,7 @@
 
 use super::{ParameterSummary, Root, Summary, optimum, progress, text};
 use crate::sampler::Progress;
+use crate::sampler::verdict::Level;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -11,13 +12,41 @@ pub fn report(s: &Summary, dir: &Path) -> String {
     let shown = dir.display();
     format!(
         "{}\n{}{}{}\nwritten to {shown}: result.h5 (samples), summary.json, job.toml, log.jsonl{}\n\
-         next: fitjob summary {shown}, or in Python arviz.from_netcdf(\"{shown}/result.h5\")\n",
+         next: fitjob summary {shown}, or in Python arviz.from_netcdf(\"{shown}/result.h5\")\n{}",
         parameters(s),
         figures(s),
         time(s),
         warnings(s),
         if s.rejected > 0 { ", rejected.csv" } else { "" },
+        last_word(s, dir),
     )
+}
+
+/// What nobody should miss: a result that is not to be used as it is.
+fn last_word(s: &Summary, dir: &Path) -> String {
+    match s.verdict {
+        None | Some(Level::Converged) => String::new(),
+        Some(Level::Doubtful) => format!("\nDOUBTFUL: {}\n", first_reason(s)),
+        Some(Level::Failed) => format!(
+            "\nNOT CONVERGED: {}\nto go on with a higher limit: fitjob run {} --resume --set sampler.n_like_max=N\n",
+            first_reason(s),
+            dir.display()
+        ),
+    }
+}
+
+/// The first reason of the verdict, and how many more there are.
+fn first_reason(s: &Summary) -> String {
+    let first = s.verdict_reasons.first().map_or("", |why| why.strip_prefix("not converged: ").unwrap_or(why));
+    match s.verdict_reasons.len() {
+        0 | 1 => first.to_string(),
+        n => format!("{first} (and {} more: the warnings above)", n - 1),
+    }
+}
+
+fn verdict(s: &Summary) -> Option<(&'static str, String)> {
+    let why = if s.verdict_reasons.is_empty() { "" } else { ": see the warnings" };
+    Some(("verdict", format!("{}{why}", s.verdict?)))
 }
 
 /// The report of a run in `dir` that stopped before its end. `next`: the command that goes on with it.
@@ -88,7 +117,8 @@ fn figures(s: &Summary) -> String {
     let digest = ("digest", format!("{} (seed {})", s.digest, s.seed));
     if let Some(best) = &s.optimum {
         let calls = ("calls", format!("{}{rejected}", text::count(s.n_like)));
-        return lines(&[("log L", optimum::agreement(best)), calls, digest]);
+        let rows = [("log L", optimum::agreement(best)), calls, digest];
+        return lines(&verdict(s).into_iter().chain(rows).collect::<Vec<_>>());
     }
     let rest = [
         ("n_eff", format!("{:.0} from {} samples", s.n_eff, text::count(s.n_samples as u64))),
@@ -96,7 +126,7 @@ fn figures(s: &Summary) -> String {
         digest,
     ];
     let evidence = (!s.log_z.is_nan()).then_some(log_z);
-    lines(&evidence.into_iter().chain(rest).collect::<Vec<_>>())
+    lines(&verdict(s).into_iter().chain(evidence).chain(rest).collect::<Vec<_>>())
 }
 
 /// Where the time of all evaluators (ranks x threads) went while the sampler ran.

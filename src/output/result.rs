@@ -100,6 +100,8 @@ fn root_attributes(file: &File, fit: &Fit, facts: &RunFacts, driver: &str, creat
     text(file, "job", &facts.job)?;
     text(file, "job_digest", &facts.job_digest)?;
     text(file, "digest", &fit.digest)?;
+    text(file, "verdict", fit.verdict.level.word())?;
+    text(file, "verdict_reasons", &fit.verdict.reasons.join("\n"))?;
     text(file, "method", &facts.method)?;
     number(file, "seed", facts.seed)?;
     if !fit.log_z.is_nan() {

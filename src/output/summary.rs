@@ -3,6 +3,7 @@
 use super::optimum::OptimumSummary;
 use super::{OutputError, RunFacts, number};
 use crate::fit::{Column, Fit, Role};
+use crate::sampler::verdict::Level;
 use crate::stats::{self, chains::Mixing};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,6 +14,12 @@ const LEVELS: [f64; 5] = [0.025, 0.16, 0.5, 0.84, 0.975];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
+    /// Whether the result can be used, by what the engine knows of it; none of a version that did not say.
+    #[serde(default)]
+    pub verdict: Option<Level>,
+    /// Why it is not better; they are among the warnings too.
+    #[serde(default)]
+    pub verdict_reasons: Vec<String>,
     /// NaN (null) where the method gives no evidence.
     #[serde(with = "number")]
     pub log_z: f64,
@@ -131,6 +138,8 @@ impl Summary {
             None => ParameterSummary::new(&column.on_a_line(&weights), &weights, column.values[fit.best], chains),
         };
         Summary {
+            verdict: Some(fit.verdict.level),
+            verdict_reasons: fit.verdict.reasons.clone(),
             log_z: fit.log_z,
             log_z_err: fit.log_z_err,
             n_eff: fit.n_eff,

@@ -12,6 +12,7 @@ mod registry;
 pub mod saved;
 pub mod smc;
 pub mod standard;
+pub mod verdict;
 
 pub use registry::{
     Engine, EngineSettings, EngineSpec, Gives, METHODS, Method, build, canonical, names, needs_parameters, refuse, restore,
@@ -119,7 +120,8 @@ pub struct Posterior {
     /// Kish effective sample size of the weights as the engine defines it.
     pub n_eff: f64,
     pub n_like: u64,
-    /// In plain words, for summary.json and the end report.
+    /// In plain words, for summary.json and the end report: each is a reason to doubt the result, and one that begins with
+    /// [`verdict::MISSED`] says that what was asked for was not reached.
     pub warnings: Vec<String>,
     /// Engine-specific scalars for result.h5 and the report (e.g. "split_half_z").
     pub diagnostics: Vec<(String, f64)>,

@@ -18,3 +18,4 @@ mod python;
 mod rundir;
 mod sbc;
 mod silence;
+mod verdict;

@@ -235,11 +235,13 @@ fn a_finished_run_goes_on_to_a_higher_target_and_kills_on_the_way_do_not_matter(
 #[test]
 fn a_run_that_ended_at_its_most_calls_goes_on_when_they_are_raised() {
     let (few, more) = (["--set", "sampler.n_like_max=1500"], ["--resume", "--set", "sampler.n_like_max=2200"]);
-    let extended = in_peace(LINE, &few);
-    extended.finishes(&more);
+    let extended = Place::new(LINE);
+    let (code, said) = extended.ends(Seats::Threads(2), &["--set", "model.delay.ms=0", few[0], few[1]]);
+    assert_eq!(code, Some(6), "not converged: {said}");
+    let end = extended.ends(Seats::Threads(2), &more).0;
     let killed = Place::new(LINE);
     killed.killed(Seats::Threads(2), &few);
-    killed.finishes(&more);
+    assert_eq!(killed.ends(Seats::Threads(2), &more).0, end);
     assert_eq!(killed.digest(), extended.digest());
     let calls = summary(&extended.run())["n_like"].as_u64().unwrap();
     assert!((1501..=2200).contains(&calls), "{calls} calls");

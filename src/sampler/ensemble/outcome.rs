@@ -89,7 +89,10 @@ impl Ensemble {
                  allow more steps, or take importance-nested where peaks are many"
             ));
         } else if n_eff < 0.995 * self.settings.n_eff {
-            warn(format!("the effective sample size is {n_eff:.0} of {:.0} asked for: raise n_like_max or n_steps", self.settings.n_eff));
+            warn(format!(
+                "not converged: the effective sample size is {n_eff:.0} of {:.0} asked for; raise n_like_max or n_steps",
+                self.settings.n_eff
+            ));
         }
         if self.acceptance() < LOW {
             warn(format!(
