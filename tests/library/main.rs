@@ -6,6 +6,7 @@ mod support;
 
 mod architecture;
 mod command;
+mod corners;
 mod crashing;
 mod crashing_storage;
 mod damage;
@@ -16,6 +17,7 @@ mod job_file;
 mod launch;
 mod laws;
 mod likelihood;
+mod liveness;
 mod models;
 mod nested;
 mod nuts;
