@@ -15,7 +15,8 @@ fn lynx_and_hare_in_python_give_the_reference_posterior_with_the_same_bits_on_tw
     let found = succeed(Command::new("python3").args(["-c", "import sys, numpy; print(sys.executable, end='')"]));
     let interpreter = format!("model.interpreter={:?}", common::text(&found.stdout));
     let fit = |mut command: Command, name: &str| {
-        succeed(command.current_dir(folder.path()).args([&job, "--out", name, "--set", &interpreter]));
+        let short = ["--set", "sampler.n_live=500", "--set", "sampler.n_eff=1500"];
+        succeed(command.current_dir(folder.path()).args([&job, "--out", name, "--set", &interpreter]).args(short));
         summary(&folder.path().join(name))
     };
     let alone = fit(fitjob(), "alone");

@@ -7,6 +7,7 @@ mod lynx_hare;
 use crate::common::lives::{Life, newest_state, wait_for};
 use crate::common::lynx_hare::REFERENCE;
 use crate::common::plugins::{self, POINTS, close, examples, try_model};
+use crate::common::scaffold::scaffold;
 use crate::common::{self, alone, fitjob, succeed, summary, text, write};
 use fitjob::model::{Files, ModelSpec, build, register};
 use std::fs;
@@ -26,13 +27,11 @@ fn example() -> PathBuf {
     // The versions that are built already; cargo finds its own way from there.
     fs::copy(Path::new(ROOT).join("Cargo.lock"), to.join("Cargo.lock")).unwrap();
     fs::copy(Path::new(ROOT).join("tests/rust/moody.rs"), to.join("src/bin/moody.rs")).unwrap();
-    let features = [("mpi", cfg!(feature = "mpi")), ("mpio", cfg!(feature = "mpio")), ("ode", cfg!(feature = "ode"))];
-    let features: Vec<&str> = features.into_iter().filter_map(|(name, on)| on.then_some(name)).collect();
-    let manifest = fs::read_to_string(from.join("Cargo.toml")).unwrap();
-    let here = "path = \"../..\"";
-    assert!(manifest.contains(here));
-    let there = format!("path = {ROOT:?}, default-features = false, features = {features:?}");
-    write(&to.join("Cargo.toml"), &manifest.replace(here, &there));
+    // With the features of this build, as `fitjob init` writes them.
+    let (_home, scaffold) = scaffold("rust").unwrap();
+    let [example, written] = [&from, &scaffold].map(|folder| fs::read_to_string(folder.join("Cargo.toml")).unwrap());
+    let dependency = |manifest: &str| manifest.lines().find(|line| line.starts_with("fitjob = ")).unwrap().to_string();
+    write(&to.join("Cargo.toml"), &example.replace(&dependency(&example), &dependency(&written)));
     to
 }
 

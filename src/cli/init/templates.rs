@@ -142,11 +142,16 @@ fn job_script(text: &str, program: Option<&str>) -> String {
 /// fitjob in templates/rust/Cargo.toml.
 const DEPENDENCY: &str = r#"{ path = "../.." }"#;
 
-/// The source that this program was built from, with the same features: then both need the same libraries.
+/// The source that this program was built from, with the same features: then both need the same libraries. All are the default ones, by
+/// that name: with another list of the same features cargo would take it for another library.
 fn dependency() -> String {
     let features = [("mpi", cfg!(feature = "mpi")), ("mpio", cfg!(feature = "mpio")), ("ode", cfg!(feature = "ode"))];
-    let features: Vec<&str> = features.into_iter().filter_map(|(name, on)| on.then_some(name)).collect();
-    format!("{{ path = {:?}, default-features = false, features = {features:?} }}", env!("CARGO_MANIFEST_DIR"))
+    let on: Vec<&str> = features.iter().filter_map(|(name, on)| on.then_some(*name)).collect();
+    let source = env!("CARGO_MANIFEST_DIR");
+    match cfg!(feature = "default") {
+        true => format!("{{ path = {source:?} }}"),
+        false => format!("{{ path = {source:?}, default-features = false, features = {on:?} }}"),
+    }
 }
 
 /// Lines of cargo's [env]: what told fitjob's own build where MPI, HDF5 and libclang are.
