@@ -9,11 +9,13 @@ const ENOUGH: f64 = 20.0;
 /// Spacings of doubles that a standard deviation must have to be one.
 const GRAINS: f64 = 2.0;
 /// A posterior is piled up at an end if so much of it ...
-const SHARE: f64 = 0.25;
+const SHARE: f64 = 0.1;
 /// ... is in the last part of the prior, ...
 const OUTER: f64 = 0.01;
-/// ... and its density does not fall towards the end: of the last tenth of that share's width, at least this much (even: 0.025).
-const AT_END: f64 = 0.01;
+/// ... its density does not fall towards the end (in the last tenth of that share's width there is at least this much; evenly 0.01), ...
+const AT_END: f64 = 0.004;
+/// ... and the last parts of both ends hold so much together.
+const ENOUGH_AT_ENDS: f64 = 0.25;
 /// Prior and data disagree where most of the posterior is beyond this quantile.
 const TENSION: f64 = 1e-4;
 /// Rounding of log L that is worth a word.
@@ -109,7 +111,7 @@ fn piled(name: &str, prior: &Prior, u: &[f64], weights: &[f64]) -> Option<String
         .iter()
         .map(|(side, end, share)| format!("{:.0}% of it is in the last hundredth of the prior at its {side} end, {end:?}", 100.0 * share));
     let ends = ends.collect::<Vec<_>>().join(", and ");
-    (!told.is_empty()).then(|| {
+    (told.iter().map(|(_, _, share)| share).sum::<f64>() >= ENOUGH_AT_ENDS).then(|| {
         format!(
             "the posterior of `{name}` is piled up at the edge of its prior: {ends}. An upper limit looks like this; if the end is not \
              meant, widen the prior, and look for a wrong sign in log L or wrong units"
