@@ -113,7 +113,7 @@ impl Fit {
             return Err(FitError(format!("{} values of {given} quantities for {n} samples", extra.values.len())));
         }
         let derived_names = [space.derived_names(), &extra.names].concat();
-        // A sampler's log L has the weight of the prior's far tails in it.
+        // A sampler's points may be in the priors' far tails, whose weight is in its log L; an optimiser's are plain quantiles.
         let sampled = posterior.optimum.is_none();
         let mut theta = vec![0.0; n * names.len()];
         let mut derived = vec![0.0; n * derived_names.len()];
@@ -121,7 +121,11 @@ impl Fit {
         for i in 0..n {
             let u = row(&posterior.u, i, posterior.n_dim);
             let physical = &mut theta[i * names.len()..(i + 1) * names.len()];
-            space.transform(u, physical);
+            if sampled {
+                space.transform(u, physical);
+            } else {
+                space.quantiles(u, physical);
+            }
             let (by_job, by_model) = derived[i * (own + given)..(i + 1) * (own + given)].split_at_mut(own);
             space.derived(physical, by_job);
             by_model.copy_from_slice(row(&extra.values, i, given));

@@ -77,12 +77,12 @@ fn slopes(optimum: &Optimum, space: &Space, i: usize) -> Vec<f64> {
         let mut u = optimum.u.clone();
         u[i] = x;
         let (mut theta, mut derived) = (vec![0.0; n], vec![0.0; space.derived_names().len()]);
-        space.transform(&u, &mut theta);
+        space.quantiles(&u, &mut theta);
         space.derived(&theta, &mut derived);
         [theta, derived].concat()
     };
     let x = at(optimum.u[i])[own];
-    let by_u = space.priors().nth(i).map_or(f64::NAN, |prior| 1.0 / prior.slopes(optimum.u[i], x).0);
+    let by_u = space.priors().nth(i).map_or(f64::NAN, |prior| 1.0 / libm::exp(prior.ln_density(x)));
     let h = (STEP * optimum.covariance[i * space.n_free() + i].sqrt()).max(GRAIN * f64::EPSILON * x.abs() / by_u);
     let (low, high) = (at((optimum.u[i] - h).max(0.0)), at((optimum.u[i] + h).min(1.0)));
     let moved = high[own] - low[own];

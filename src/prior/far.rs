@@ -11,6 +11,9 @@ use libm::{exp, log as ln};
 
 /// Probability of each far tail.
 const FAR: f64 = 1.0 / (1u64 << 22) as f64;
+/// How far the wider law is followed, in units of the length on which the prior falls (200 sd of a normal, all told): farther out a
+/// likelihood is asked for values that no prior meant, by searches for a step size among others.
+const REACH: f64 = 1e3;
 /// Coordinates nearer to an open end than this count as this far: what a double below 1 can be.
 const LEAST: f64 = f64::EPSILON / 2.0;
 
@@ -94,7 +97,7 @@ impl Prior {
             Law::LogNormal { .. } => LARGEST_LOG - side * start,
             _ => 0.5 * f64::MAX - side * start,
         };
-        let beyond = ((FAR / tail.max(LEAST) - 1.0) / hazard).min(room.max(0.0));
+        let beyond = ((FAR / tail.max(LEAST) - 1.0).min(REACH) / hazard).min(room.max(0.0));
         Some(Far { side, start, hazard, beyond })
     }
 
@@ -162,18 +165,18 @@ mod tests {
     #[test]
     fn both_tails_reach_alike_and_mirrored_points_have_mirrored_values() {
         let prior = Prior::new(Law::Normal { mean: 0.0, sd: 1.0 }, None, None).unwrap();
-        for k in [1.0, 3.0, 1000.0, 1e9] {
+        for k in [1.0, 3.0, 1e7, 1e9] {
             let tail = k * LEAST;
             assert_eq!(prior.value(tail), -prior.value(1.0 - tail));
             assert_eq!(prior.log_weight(tail), prior.log_weight(1.0 - tail));
         }
-        assert!(prior.value(1.0) > 1e8 && prior.value(0.0) == -prior.value(1.0));
+        assert!((150.0..250.0).contains(&prior.value(1.0)) && prior.value(0.0) == -prior.value(1.0));
     }
 
     #[test]
     fn slopes_are_those_of_value_and_weight() {
         for (prior, _) in open() {
-            for tail in [0.3 * FAR, 1e-3 * FAR, 2.0 * FAR] {
+            for tail in [0.3 * FAR, 1e-2 * FAR, 2.0 * FAR] {
                 let (u, h) = (1.0 - tail, 1e-5 * tail);
                 let (density, weight_by_u) = prior.slopes(u, prior.value(u));
                 let numeric = |f: &dyn Fn(f64) -> f64| (f(u + h) - f(u - h)) / ((u + h) - (u - h));

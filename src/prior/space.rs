@@ -140,11 +140,11 @@ impl Space {
     }
 
     /// From d f / d theta to d f / du, one slope for each free parameter, at the point `u` with the values `theta`: du is the prior
-    /// density times d theta. What ties add is taken by central differences of the ties alone. The slope of
-    /// [`log_weight`](Space::log_weight) is added where `weighted`.
+    /// density times d theta. What ties add is taken by central differences of the ties alone. `weighted`: for values by
+    /// [`transform`](Space::transform), with the slope of [`log_weight`](Space::log_weight) added; else for plain quantiles.
     pub fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], weighted: bool, by_u: &mut [f64]) {
         for (i, (prior, &k)) in self.priors().zip(&self.free).enumerate() {
-            let (density, weight_by_u) = prior.slopes(u[i], theta[k]);
+            let (density, weight_by_u) = if weighted { prior.slopes(u[i], theta[k]) } else { (libm::exp(prior.ln_density(theta[k])), 0.0) };
             by_u[i] = (by_theta[k] + self.through_ties(theta, by_theta, k)) / density;
             if weighted {
                 by_u[i] += weight_by_u;

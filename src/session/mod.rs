@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use watchdog::Watched;
 
+/// The cube of an optimiser: plain quantiles, and log L alone.
 impl Coordinates for Space {
     fn n_free(&self) -> usize {
         self.n_free()
@@ -54,14 +55,14 @@ impl Coordinates for Space {
         self.names()
     }
     fn transform(&self, u: &[f64], theta: &mut [f64]) {
-        self.transform(u, theta);
+        self.quantiles(u, theta);
     }
     fn pull_back(&self, u: &[f64], theta: &[f64], by_theta: &[f64], by_u: &mut [f64]) {
         self.pull_back(u, theta, by_theta, false, by_u);
     }
 }
 
-/// The cube of an engine that samples: log L and the weight of the prior's far tails. Optimisers look for the best log L alone.
+/// The cube of an engine that samples: with the far tails of open priors, and their weight in log L.
 struct Weighted(Arc<Space>);
 
 impl Coordinates for Weighted {

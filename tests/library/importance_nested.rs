@@ -38,7 +38,7 @@ fn a_gaussian_in_one_dimension_has_its_evidence_and_moments() {
     let p = run(engine(QUICK, 1, 1, &[]), &gauss).unwrap();
     within(p.log_z, gauss_log_z(1), p.log_z_err);
     within(mean(&p, |u| u[0]), 0.4, 0.05 / p.n_eff.sqrt());
-    assert!(p.n_eff >= 1000.0 && p.log_z_err < 0.04 && p.warnings.is_empty(), "{:?}", p.warnings);
+    assert!(p.n_eff >= 1000.0 && p.log_z_err < 0.04 && p.warnings.is_empty(), "{} {} {:?}", p.n_eff, p.log_z_err, p.warnings);
 }
 
 #[test]
