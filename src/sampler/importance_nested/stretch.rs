@@ -96,7 +96,11 @@ impl Axis {
         for _ in 0..200 {
             let t = e * libm::expm1(y);
             let off = self.up_to(side, t) - w;
-            if off > 0.0 { high = y } else { low = y }
+            if off > 0.0 {
+                high = y
+            } else {
+                low = y
+            }
             let next = y - off / (self.density(side, t) * (t + e));
             let next = if next > low && next < high { next } else { 0.5 * (low + high) };
             if (next - y).abs() <= 1e-14 * y || next == low || next == high {
