@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn values_without_a_direction_are_left_as_they_are() {
         let (circle, w) = (Circle { min: -180.0, max: 180.0 }, vec![1.0; 3600]);
-        let even: Vec<f64> = (0..3600).map(|k| -180.0 + 0.1 * f64::from(k)).collect();
+        let even: Vec<f64> = (0..3600).map(|k| -179.95 + 0.1 * f64::from(k)).collect();
         assert_eq!(circle.unrolled(&even, &w), even);
     }
 

@@ -125,10 +125,14 @@ impl Run {
         self.plan.given.resize(self.ledger.shells.len(), 0);
         self.plan.closed.resize(self.ledger.shells.len(), false);
         self.plan.measured |= self.plan.rounds > 0;
-        let known: Vec<Known> = (0..self.ledger.shells.len()).map(|k| self.know(k)).collect();
+        let mut known: Vec<Known> = (0..self.ledger.shells.len()).map(|k| self.know(k, true)).collect();
         let target = self.settings.n_eff * if self.plan.rounds == 0 { FIRST_ROUND } else { 1.0 };
         if self.plan.rounds > 0 && met(&known, target) {
-            return false;
+            // What is reported in the end is by the fresh points alone.
+            known = (0..known.len()).map(|k| self.know(k, false)).collect();
+            if met(&known, target) {
+                return false;
+            }
         }
         let have: f64 = known.iter().map(|k| k.have).sum();
         if self.is_hopeless(&known, have) {
@@ -176,12 +180,13 @@ impl Run {
         have >= self.most_fresh() || (judged && needs > self.most_fresh())
     }
 
-    fn know(&self, number: usize) -> Known {
+    /// With what the exploration says, where fresh points are few and it says more, or by these alone.
+    fn know(&self, number: usize, explored: bool) -> Known {
         let shell = &self.ledger.shells[number];
         let reference = self.ledger.points.log_like.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // What the fresh points say, and until they are enough to show what is rare, what all points say if that is more.
         let fresh = Said::of(&Summary::of(&self.ledger, shell, self.count()), reference);
-        let said = if fresh.n_eff >= SETTLED {
+        let said = if !explored || fresh.n_eff >= SETTLED {
             fresh
         } else {
             let by_volume = if shell.fresh_hits >= 100 { self.count() } else { Count::Explored };
