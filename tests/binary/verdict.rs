@@ -17,7 +17,7 @@ fn a_run_cut_short_has_failed_with_its_own_exit_code_and_all_its_files_and_goes_
     for (sampler, first, limit) in [
         ("method = \"importance-nested\"\nn_live = 200\nn_eff = 500\nlearn = 1", 600, 100_000),
         ("method = \"nested\"\nn_live = 100", 900, 1_000_000),
-        ("method = \"nuts\"\nn_eff = 500", 3000, 1_000_000),
+        ("method = \"nuts\"\nn_eff = 3000", 9000, 1_000_000),
         ("method = \"cmaes\"\nn_starts = 1", 200, 1_000_000),
     ] {
         let folder = tempfile::tempdir().unwrap();
