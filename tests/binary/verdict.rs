@@ -13,7 +13,7 @@ fn run(folder: &Path, sampler: &str, more: &[&str]) -> Output {
 }
 
 #[test]
-fn a_run_cut_short_has_failed_with_its_own_exit_code_and_all_its_files_and_goes_on_to_the_same_bits() {
+fn a_run_cut_short_has_failed_with_its_own_exit_code_and_all_its_files_and_goes_on() {
     for (sampler, first, limit) in [
         ("method = \"importance-nested\"\nn_live = 200\nn_eff = 500\nlearn = 1", 600, 100_000),
         ("method = \"nested\"\nn_live = 100", 900, 1_000_000),
