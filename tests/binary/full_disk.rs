@@ -1,19 +1,6 @@
 //! A run whose disk is full when its files are written.
 
-use crate::common::text;
-
-const JOB: &str = r#"
-seed = 3
-[model]
-kind = "problem"
-name = "gauss3tut"
-[derived]
-total = "x1 + x2 + x3"
-[sampler]
-method = "nautilus"
-n_live = 200
-n_eff = 500
-"#;
+use crate::common::{text, write};
 
 /// Runs `script` where the folder `small` is a file system of 64 kB; nothing where the kernel lets us make none.
 fn with_a_small_disk(small: &std::path::Path, script: &str) -> Option<std::process::Output> {
@@ -32,7 +19,7 @@ fn a_full_disk_costs_the_files_but_not_the_figures_and_exits_5() {
     let folder = tempfile::tempdir().unwrap();
     let small = folder.path().join("small");
     std::fs::create_dir(&small).unwrap();
-    std::fs::write(folder.path().join("job.toml"), JOB).unwrap();
+    write(&folder.path().join("job.toml"), include_str!("../small.toml"));
     let script = format!("'{}' run job.toml --set sampler.n_eff=3000 --out small/run", env!("CARGO_BIN_EXE_fitjob"));
     let Some(output) = with_a_small_disk(&small, &script) else {
         return eprintln!("skipped: this kernel lets us mount no small file system");
