@@ -7,6 +7,7 @@
 //! nothing and takes no lock) into a buffer on the stack, and write(2). An atexit function does the same for exit().
 
 use crate::launch::{self, Env};
+use crate::world::pulse::WORDS;
 use libc::{c_int, c_void, siginfo_t};
 use std::fmt::Write;
 use std::ptr;
@@ -261,6 +262,8 @@ fn report(what: std::fmt::Arguments) -> std::fmt::Result {
         }
     }
     text.flush();
+    // MPICH's mpiexec drops what it has not passed on when a rank dies. Sleeping is allowed here: no lock, no memory.
+    std::thread::sleep(WORDS);
     Ok(())
 }
 
