@@ -50,14 +50,13 @@ fn both_kernels_find_evidence_and_moments_of_a_gaussian_in_one_and_five_dimensio
 fn the_noise_of_a_regression_is_as_wide_as_it_should_be() {
     // Seven parameters; the noise and the widths of the coefficients are a funnel on the way to the posterior, and none in it.
     let (log_z, centre, sd) = regression_truth();
-    for seed in 0..3 {
-        let p = run(engine("n_active = 128\nn_prior = 512\nn_ladder = 256\nn_eff = 1000\nn_evidence = 500", seed, 7, &[]), &regression)
-            .unwrap();
+    for seed in 0..5 {
+        let p = run(engine(QUICK, seed, 7, &[]), &regression).unwrap();
         assert_eq!(Verdict::of(&p).level, Level::Converged, "{:?}", p.warnings);
         within(p.log_z, log_z, p.log_z_err);
         within(mean(&p, noise), centre, sd / p.n_eff.sqrt());
         let spread = mean(&p, |u| (noise(u) - centre).powi(2)).sqrt() / sd;
-        assert!((0.88..1.12).contains(&spread), "seed {seed}: sd {spread} of what it should be");
+        assert!((0.8..1.25).contains(&spread), "seed {seed}: sd {spread} of what it should be");
     }
 }
 
