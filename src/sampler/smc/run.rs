@@ -395,7 +395,8 @@ impl Run {
         }
         // Walkers that drift find more at this temperature than the states before it told of: they walk on, and what they did so far does not count.
         let steps = self.walkers[0].tally.steps as usize;
-        if drift(&self.walkers) >= DRIFT && 2 * steps <= self.settings.n_steps_max && self.room() >= self.walkers.len() {
+        let longer = self.settings.n_steps.is_none() && 2 * steps <= self.settings.n_steps_max;
+        if longer && drift(&self.walkers) >= DRIFT && self.room() >= self.walkers.len() {
             self.walkers.iter_mut().for_each(Walker::forget);
             return self.go(2 * steps);
         }
