@@ -17,8 +17,8 @@ const ROWS: &[Row] = &[
     Row { method: "importance-nested", settings: "n_live = 200\nn_eff = 300\nn_batch = 32\nwindow = 64", more: "n_eff = 1200" },
     Row {
         method: "smc",
-        settings: "n_active = 32\nn_prior = 128\nn_ladder = 64\nn_eff = 200\nn_evidence = 200\nprecondition = \"affine\"",
-        more: "n_eff = 400",
+        settings: "n_active = 32\nn_prior = 128\nn_ladder = 64\nn_eff = 60\nn_evidence = 200\nprecondition = \"affine\"",
+        more: "n_eff = 120",
     },
     Row { method: "nested", settings: "n_live = 100", more: "n_eff = 1200" },
     // Walkers are slow on a crescent: going on is tested in ensemble.rs.

@@ -1,8 +1,12 @@
 //! Sequential Monte Carlo: right answers where they are known.
 
-use crate::support::known::{crescent, gauss, gauss_log_z, half_gauss, ring, ring_log_z, steps, steps_log_z};
+use crate::support::known::{
+    FUNNEL, crescent, funnel, funnel_v, gauss, gauss_log_z, half_gauss, noise, regression, regression_truth, ring, ring_log_z, steps,
+    steps_log_z,
+};
 use crate::support::{self, LogLike, diagnostic, finish, mean, scores, within};
 use fitjob::sampler::smc::Settings;
+use fitjob::sampler::verdict::{Level, Verdict};
 use fitjob::sampler::{EngineSettings, EngineSpec, Posterior, Sampler, SamplerError, canonical};
 
 /// Small and quick.
@@ -39,6 +43,36 @@ fn both_kernels_find_evidence_and_moments_of_a_gaussian_in_one_and_five_dimensio
             assert!(p.n_eff >= 500.0 && p.warnings.is_empty(), "{kernel} {d}: {:?}", p.warnings);
             assert!((p.log_weight.iter().map(|w| w.exp()).sum::<f64>() - 1.0).abs() < 1e-9);
         }
+    }
+}
+
+#[test]
+fn the_noise_of_a_regression_is_as_wide_as_it_should_be() {
+    // Seven parameters; the noise and the widths of the coefficients are a funnel on the way to the posterior, and none in it.
+    let (log_z, centre, sd) = regression_truth();
+    for seed in 0..5 {
+        let p = run(engine(QUICK, seed, 7, &[]), &regression).unwrap();
+        assert_eq!(Verdict::of(&p).level, Level::Converged, "{:?}", p.warnings);
+        within(p.log_z, log_z, p.log_z_err);
+        within(mean(&p, noise), centre, sd / p.n_eff.sqrt());
+        let spread = mean(&p, |u| (noise(u) - centre).powi(2)).sqrt() / sd;
+        assert!((0.8..1.25).contains(&spread), "seed {seed}: sd {spread} of what it should be");
+    }
+}
+
+#[test]
+fn a_funnel_is_right_or_not_converged() {
+    let (log_z, centre, sd) = FUNNEL;
+    for seed in 0..3 {
+        let p = run(engine(&format!("{QUICK}\nn_like_max = 60000"), seed, 4, &[]), &funnel).unwrap();
+        let off = (mean(&p, funnel_v) - centre) / (sd / p.n_eff.sqrt());
+        let right = (p.log_z - log_z).abs() < 3.5 * p.log_z_err && off.abs() < 4.0;
+        assert!(
+            right || Verdict::of(&p).level > Level::Converged,
+            "seed {seed}: log Z {} +- {}, v off by {off} errors",
+            p.log_z,
+            p.log_z_err
+        );
     }
 }
 
@@ -119,14 +153,14 @@ fn errors_of_log_z_and_means_are_honest_on_the_tutorial_problem() {
     let found = scores("gauss3tut", "smc", AFFINE, 8);
     // Eight seeds: four standard deviations of a true mean of 0 and spread of 1.
     assert!(found.z.0.abs() < 1.45 && (0.25..2.1).contains(&found.z.1), "{found:?}");
-    assert!(found.calls < 16_000.0 && found.n_eff >= 4096.0 && (0.4..1.8).contains(&found.means), "{found:?}");
+    assert!(found.calls < 20_000.0 && found.n_eff >= 4096.0 && (0.4..1.8).contains(&found.means), "{found:?}");
 }
 
 #[test]
 #[ignore = "ten minutes"]
 fn errors_of_log_z_and_means_are_honest_over_40_seeds() {
     for (name, text, most) in
-        [("gauss3tut", AFFINE, 16_000.0), ("gauss10c", AFFINE, 110_000.0), ("rosen2", "", 33_000.0), ("shells2", "", 24_832.0)]
+        [("gauss3tut", AFFINE, 23_000.0), ("gauss10c", AFFINE, 110_000.0), ("rosen2", "", 36_000.0), ("shells2", "", 31_000.0)]
     {
         let found = scores(name, "smc", text, 40);
         println!("{name}: {found:?}");

@@ -73,18 +73,22 @@ impl Archive {
         State { u: self.at(i).to_vec(), log_like: self.log_like[i], stays: self.stays[i], clan: self.clan[i] }
     }
 
-    /// Puts the chains of a stage in; `each`: effective draws a step.
-    pub fn append(&mut self, beta: f64, log_z: f64, each: f64, empty: f64, chains: impl Iterator<Item = Vec<State>>) {
-        let first = self.len();
+    /// Puts the chains of a stage in, `each`: effective draws a step. Its Z takes what they say into account: earlier states alone know too little of it
+    /// where much of the mass lies at few of them.
+    pub fn append(&mut self, beta: f64, each: f64, empty: f64, chains: impl Iterator<Item = Vec<State>>) {
+        let (first, log_z) = (self.len(), if self.len() > 0 { self.log_z(beta) } else { 0.0 });
         self.put(each, chains);
         let n = self.count[first..].iter().sum::<f64>() + empty * each;
         self.log_mix.resize(self.len(), 0.0);
         self.stages.push(Stage { beta, log_z, first, len: self.len() - first, n, empty });
         self.remix_new(first);
+        if first > 0 {
+            self.settle_last();
+        }
     }
 
-    /// States of chains, each at so many effective draws a step.
-    fn put(&mut self, each: f64, chains: impl Iterator<Item = Vec<State>>) {
+    /// States of chains, each at so many effective draws a step; without a stage they have no weights.
+    pub fn put(&mut self, each: f64, chains: impl Iterator<Item = Vec<State>>) {
         for (owner, chain) in chains.enumerate() {
             for state in chain {
                 self.u.extend_from_slice(&state.u);
@@ -112,23 +116,8 @@ impl Archive {
         log_sum(self.stages[..stages].iter().map(|s| libm::log(s.n) + s.beta * self.log_like[i] - s.log_z))
     }
 
-    /// Adds chains to the last stage, and gives the whole stage another number of draws a step; its Z is then such that
-    /// the stage agrees with the mixture that it is part of.
-    pub fn grow_last(&mut self, each: f64, chains: impl Iterator<Item = Vec<State>>) {
-        let Some(last) = self.stages.pop() else { return };
-        let log_z = last.log_z;
-        for i in last.first..self.len() {
-            self.count[i] = self.stays[i] * each;
-        }
-        self.put(each, chains);
-        let n = self.count[last.first..].iter().sum::<f64>();
-        self.stages.push(Stage { log_z, len: self.len() - last.first, n, ..last });
-        self.log_mix.resize(self.len(), 0.0);
-        self.settle_last();
-    }
-
     /// Fixed point of the last stage's Z (the two-sample bridge of Meng & Wong 1996, with all earlier stages as one sample).
-    pub fn settle_last(&mut self) {
+    fn settle_last(&mut self) {
         let Some(mut last) = self.stages.pop() else { return };
         let others: Vec<f64> = (0..self.len()).map(|i| self.mixture(i, self.stages.len())).collect();
         for _ in 0..200 {
@@ -155,6 +144,24 @@ impl Archive {
     /// Running estimate of ln Z at `beta`.
     pub fn log_z(&self, beta: f64) -> f64 {
         log_sum(self.log_weights(beta))
+    }
+
+    /// Log of the steps that walkers stayed at each state: its weight in a chain.
+    pub fn log_stays(&self) -> Vec<f64> {
+        self.stays.iter().map(|n| libm::log(*n)).collect()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Archive { n_dim: self.n_dim, ..Archive::default() };
+    }
+
+    /// Each clan's share of Z at `beta`.
+    pub fn clan_shares(&self, beta: f64) -> [f64; CLANS] {
+        let log_weights = self.log_weights(beta);
+        let log_z = log_sum(&log_weights);
+        let mut shares = [0.0; CLANS];
+        log_weights.iter().zip(&self.clan).for_each(|(w, clan)| shares[usize::from(*clan)] += libm::exp(w - log_z));
+        shares
     }
 
     /// Effective sample size at `beta`: Kish's, where a state counts as often as the effective draws that it stands for.

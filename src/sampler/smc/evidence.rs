@@ -1,7 +1,7 @@
 //! log Z three ways, each with an error that counts the correlation of the states: from the tempered states, from fresh draws of
 //! the fitted law, and from both ends of the bridge between the two.
 
-use super::archive::{Archive, Stage};
+use super::archive::{Archive, CLANS, Stage};
 use super::geometry::Geometry;
 use super::run::{Draw, Measured};
 use crate::random::{Purpose, stream, uniform};
@@ -16,15 +16,23 @@ pub struct Estimate {
     pub error: f64,
 }
 
-/// Of the recursion over stages; the error by the Bayesian bootstrap (Rubin 1981) over chains: each chain, and each prior draw,
-/// gets an exponential weight, and the recursion is done anew.
+/// Of the recursion over stages. Its error is the larger of two: by the Bayesian bootstrap (Rubin 1981) over chains, where each chain, and each prior
+/// draw, gets an exponential weight and the recursion is done anew; and by the shares of Z that clans have in the end (Chan & Lai 2013, Ann. Stat.
+/// 41, 2877; Lee & Whiteley 2018, Biometrika 105, 609), which sees what chains of one stage took over from a few ancestors.
 pub fn smc(archive: &Archive, seed: u64) -> Estimate {
     let log_z = archive.log_z(1.0);
     let table = Table::of(archive);
     let spread: Vec<f64> = (0..REPLICATES).map(|replicate| table.replicate(archive, seed, replicate)).collect();
     let mean = spread.iter().sum::<f64>() / spread.len() as f64;
     let variance = spread.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (spread.len() - 1) as f64;
-    Estimate { log_z, error: variance.sqrt() }
+    Estimate { log_z, error: variance.max(clan_variance(archive)).sqrt() }
+}
+
+/// Relative variance of Z from the clans' shares of it: 1 where all came of one clan.
+fn clan_variance(archive: &Archive) -> f64 {
+    let clans = CLANS as f64;
+    let off = |share: f64| (share - 1.0 / clans) * (share - 1.0 / clans);
+    archive.clan_shares(1.0).into_iter().map(off).sum::<f64>() * clans / (clans - 1.0)
 }
 
 /// L_i^beta_s / (Z_s mix_i) of every state i, stage by stage, and last at beta = 1.
@@ -51,14 +59,13 @@ impl Table {
             let ratio = if number > 0 { mean_ratio(own, &counts, &mix) } else { 1.0 };
             let n = reweigh(archive, stage, number as u64, seed, replicate, &mut counts);
             mix.iter_mut().zip(own).for_each(|(m, g)| *m += n / ratio * f64::from(*g));
-            if number + 1 == archive.stages.len() && stage.beta == 1.0 {
+            if number > 0 {
                 self.settle(number, n, ratio, &counts, &mut mix);
             }
         }
         libm::log(mean_ratio(&self.columns[archive.stages.len()], &counts, &mix).max(f64::MIN_POSITIVE))
     }
-
-    /// The last stage's Z agrees with the whole, as in the run.
+    /// A stage's Z agrees with its own states and all before it, as in the run.
     fn settle(&self, number: usize, n: f64, first: f64, counts: &[f64], mix: &mut [f64]) {
         let (own, mut ratio) = (&self.columns[number], first);
         for _ in 0..30 {
@@ -103,33 +110,61 @@ pub fn importance(measured: &Measured) -> (Estimate, f64) {
     (Estimate { log_z: log_sum_w - libm::log(*n as f64), error }, n_eff)
 }
 
+/// Shape of the generalised Pareto law that the largest importance weights follow (Vehtari et al. 2024, JMLR 25, 72; fitted as by Zhang & Stephens
+/// 2009, Technometrics 51, 316): above 0.7 the mean of the weights is not to be trusted, for the fitted law hardly reaches where the posterior has mass.
+pub fn pareto_shape(measured: &Measured) -> f64 {
+    tail_shape(measured.draws.iter().map(|d| log_ratio(&measured.geometry, d)).filter(|w| w.is_finite()).collect(), measured.n)
+}
+
+/// Of `n` weights, given the logs of those that are not zero.
+fn tail_shape(mut log_w: Vec<f64>, n: usize) -> f64 {
+    log_w.sort_by(f64::total_cmp);
+    let most = (n as f64 / 5.0).min(3.0 * (n as f64).sqrt()) as usize;
+    let tail = most.min(log_w.len().saturating_sub(1));
+    if tail < 5 {
+        return f64::INFINITY;
+    }
+    let (top, threshold) = (log_w[log_w.len() - 1], log_w[log_w.len() - tail - 1]);
+    let excess = |w: &f64| libm::exp(w - top) - libm::exp(threshold - top);
+    let x: Vec<f64> = log_w[log_w.len() - tail..].iter().map(excess).collect();
+    let (n, quartile) = (tail as f64, x[(tail as f64 / 4.0 + 0.5) as usize - 1]);
+    // As many draws of the same weight: nothing is heavy.
+    if quartile <= 0.0 {
+        return if x[tail - 1] > 0.0 { 1.0 } else { f64::NEG_INFINITY };
+    }
+    let m = 30.0 + n.sqrt().floor();
+    let shape = |theta: f64| x.iter().map(|x| libm::log1p(-theta * x)).sum::<f64>() / n;
+    let theta: Vec<f64> = (1..=m as usize).map(|j| 1.0 / x[tail - 1] + (1.0 - (m / (j as f64 - 0.5)).sqrt()) / (3.0 * quartile)).collect();
+    let log_like: Vec<f64> = theta.iter().map(|t| (*t, shape(*t))).map(|(t, k)| n * (libm::log(-t / k) - k - 1.0)).collect();
+    let total = log_sum(&log_like);
+    let mean: f64 = theta.iter().zip(&log_like).map(|(t, l)| t * libm::exp(l - total)).sum();
+    (n * shape(mean) + 5.0) / (n + 10.0)
+}
+
 /// ln [L prior / q] by z.
 fn log_ratio(geometry: &Geometry, draw: &Draw) -> f64 {
     draw.log_like + crate::sampler::standard::log_prior(&draw.place.z) - geometry.log_law(&draw.place)
 }
 
-/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, states from `untaught` on, and draws of
+/// The optimal bridge (Meng & Wong 1996, Stat. Sinica 6, 831) between the chains at beta = 1, each step of which is worth `pace` draws, and draws of
 /// the fitted law; error by the delta method, with chains as the units of the first sample (Fruehwirth-Schnatter 2004, Econometrics J. 7, 143).
 ///
-/// States that the law was fitted to are left out: it fits them better than others, and Z would be too small (Overstall & Forster 2010).
-pub fn bridge(archive: &Archive, untaught: usize, measured: &Measured) -> Option<Estimate> {
+/// The chains must have had no part in fitting the law: it fits what taught it better than other states, and Z would be too small (Overstall & Forster 2010).
+pub fn bridge(chains: &Archive, pace: f64, measured: &Measured) -> Option<Estimate> {
     let Measured { geometry, draws, n } = measured;
-    let last = archive.stages.last().filter(|s| s.beta == 1.0)?;
-    let range = last.first.max(untaught)..last.first + last.len;
-    let n_chains: f64 = archive.count[range.clone()].iter().sum();
-    if range.is_empty() || draws.is_empty() {
+    if chains.len() == 0 || draws.is_empty() {
         return None;
     }
     let ends = Ends {
         far: draws.iter().map(|d| log_ratio(geometry, d)).collect(),
-        near: range.clone().map(|i| log_ratio(geometry, &state(archive, geometry, i))).collect(),
-        log_count: archive.count[range.clone()].iter().map(|n| libm::log(*n)).collect(),
-        log_p: libm::log(n_chains),
+        near: (0..chains.len()).map(|i| log_ratio(geometry, &state(chains, geometry, i))).collect(),
+        log_count: chains.stays.iter().map(|n| libm::log(n * pace)).collect(),
+        log_p: libm::log(chains.stays.iter().sum::<f64>() * pace),
         log_q: libm::log(*n as f64),
     };
-    let log_z = ends.solve(last.log_z);
+    let log_z = ends.solve(importance(measured).0.log_z);
     let terms: Vec<f64> = ends.far.iter().map(|l| ends.above(*l, log_z)).collect();
-    let variance = relative_variance(&terms, *n) + ends.chain_variance(&archive.owner[range], log_z);
+    let variance = relative_variance(&terms, *n) + ends.chain_variance(&chains.owner, log_z);
     Some(Estimate { log_z, error: variance.sqrt() })
 }
 
@@ -188,4 +223,20 @@ impl Ends {
 fn relative_variance(logs: &[f64], n: usize) -> f64 {
     let (sum, squares) = (log_sum(logs), log_sum(logs.iter().map(|l| 2.0 * l)));
     (libm::exp(squares - 2.0 * sum) - 1.0 / n as f64).max(0.0) * n as f64 / (n as f64 - 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_weights_that_follow_a_pareto_law_has_its_shape() {
+        for shape in [0.3, 0.9] {
+            // Quantiles in place of draws.
+            let log_w = (0..2048).map(|k| -shape * libm::log((k as f64 + 0.5) / 2048.0)).collect();
+            let found = tail_shape(log_w, 2048);
+            assert!((found - shape).abs() < 0.1, "{shape}: {found}");
+        }
+        assert!(tail_shape(vec![0.0; 1000], 1000) < 0.1, "all are of one weight");
+    }
 }

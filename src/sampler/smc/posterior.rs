@@ -1,10 +1,20 @@
 //! What the run says at the end: weighted states, evidence, checks, and warnings in plain words.
 
-use super::evidence::{Estimate, bridge, importance, smc};
-use super::run::{Phase, Run};
+use super::archive::CLANS;
+use super::evidence::{Estimate, bridge, importance, pareto_shape, smc};
+use super::run::{DRIFT, Phase, Run, There};
 use super::settings::EvidenceBy;
 use crate::sampler::{Posterior, Progress, SamplerError};
 use crate::stats::log_sum;
+
+/// Importance weights with a tail of this Pareto shape have no mean to trust (Vehtari et al. 2024).
+const HEAVY_TAIL: f64 = 0.7;
+
+/// Share of the average quantity's pace on a Gaussian ([`Run::slow_pace`]) that the slowest may fall to: walkers in funnels made .05 of it, in mixtures of
+/// Student laws, whose log Z was right, .14 and more.
+const SLOWEST: f64 = 0.125;
+/// Where so few of the sixteen clans hold all of Z, the shares of modes are those of a few draws of the prior.
+const FEW_ANCESTORS: f64 = 2.0;
 
 impl Run {
     pub fn progress(&self) -> Progress {
@@ -17,7 +27,7 @@ impl Run {
             Phase::Measuring => "measuring log Z",
             Phase::Finished => "finished",
         };
-        let n_eff = self.archive.n_eff(1.0);
+        let n_eff = if self.chains.len() > 0 { self.n_eff() } else { self.archive.n_eff(1.0) };
         let fraction = match self.phase {
             Phase::Finished => Some(1.0),
             _ if beta < 1.0 => None,
@@ -41,16 +51,19 @@ impl Run {
                 "none of the {n} draws of the prior has a likelihood above zero: check the model and the priors"
             )));
         }
-        let mut log_weight = self.archive.log_weights(1.0);
+        // Chains of the posterior alone, once there are some: what all temperatures together say of it is wrong where one of them was.
+        let there = self.chains.len() > 0;
+        let states = if there { &self.chains } else { &self.archive };
+        let mut log_weight = if there { self.chains.log_stays() } else { self.archive.log_weights(1.0) };
         let log_z = log_sum(&log_weight);
         log_weight.iter_mut().for_each(|w| *w -= log_z);
         let kept: Vec<usize> = (0..log_weight.len()).filter(|i| log_weight[*i] > -745.0).collect();
         let mut posterior = Posterior {
             n_dim: self.n_dim,
-            u: self.archive.points(&kept),
-            log_like: kept.iter().map(|i| self.archive.log_like[*i]).collect(),
+            u: states.points(&kept),
+            log_like: kept.iter().map(|i| states.log_like[*i]).collect(),
             log_weight: kept.iter().map(|i| log_weight[*i]).collect(),
-            n_eff: self.archive.n_eff(1.0),
+            n_eff: if there { self.n_eff() } else { self.archive.n_eff(1.0) },
             n_like: self.n_like,
             ..Posterior::default()
         };
@@ -71,7 +84,7 @@ impl Run {
         if let Some(measured) = self.measured.as_ref().filter(|m| !m.draws.is_empty()) {
             let (fresh, n_eff) = importance(measured);
             note("importance", fresh);
-            let both = bridge(&self.archive, self.untaught(), measured);
+            let both = bridge(&self.chains, self.pace.0, measured);
             if let Some(both) = both {
                 note("bridge", both);
             }
@@ -81,6 +94,7 @@ impl Run {
                 EvidenceBy::Bridge => both.unwrap_or(fresh),
             };
             posterior.diagnostics.push(("importance_n_eff".into(), n_eff));
+            posterior.diagnostics.push(("importance_pareto_shape".into(), pareto_shape(measured)));
         }
         if !chosen.log_z.is_finite() {
             chosen = tempered;
@@ -88,7 +102,9 @@ impl Run {
         (posterior.log_z, posterior.log_z_err) = (chosen.log_z, chosen.error);
         let more = [
             ("temperatures", self.archive.stages.len() as f64),
-            ("beta", self.last_beta()),
+            ("beta", self.walk.beta),
+            ("ancestors", 1.0 / squares(self.archive.clan_shares(1.0))),
+            ("drift", self.drift),
             ("steps", self.n_steps as f64),
             ("step_size", self.walk.sigma),
             ("acceptance", self.acceptance),
@@ -105,24 +121,42 @@ impl Run {
         let mut warn = |text: String| posterior.warnings.push(text);
         if self.phase != Phase::Finished {
             warn("the run is not finished: these are estimates on the way".into());
-        } else if self.last_beta() < 1.0 {
+        } else if self.chains.len() == 0 {
             warn(format!(
                 "not converged: the run ended at beta = {:.2e}, before it reached the posterior ({}); raise n_like_max",
                 self.last_beta(),
                 self.why_finished
             ));
-        } else if posterior.n_eff < 0.995 * target {
+        } else if posterior.n_eff < 0.995 * target || self.there != There::Staying {
             warn(format!(
                 "not converged: the effective sample size is {:.0} of {target:.0} asked for ({}); raise n_like_max or n_steps_max, or try \
                  another precondition",
                 posterior.n_eff, self.why_finished
             ));
+        } else if self.drift >= DRIFT {
+            warn(format!(
+                "not converged: after {} steps at beta = 1 the walkers still move on together (the halves of their chains differ by {:.1} \
+                 errors), so the posterior is not reached; raise n_steps_max, or try method = \"nested\"",
+                self.spent, self.drift
+            ));
         }
-        if self.last_beta() == 1.0 && self.pace.1 < 0.25 * self.pace.0 {
+        if self.there == There::Staying && self.pace.1 < SLOWEST * self.slow_pace() {
+            warn(format!(
+                "the slowest parameter makes an independent draw in {:.0} steps only, so the posterior is not like the fitted law (a funnel, or modes \
+                 apart): walkers may never have been in parts of it; try another precondition, or method = \"nested\"",
+                1.0 / self.pace.1
+            ));
+        } else if self.there == There::Staying && self.pace.1 < 0.25 * self.pace.0 {
             warn(format!(
                 "one parameter moves {:.0} times slower than the average: modes may be lost; compare another seed, or raise n_active",
                 self.pace.0 / self.pace.1
             ));
+        }
+        if self.archive.stages.len() > 1 && 1.0 / squares(self.archive.clan_shares(1.0)) < FEW_ANCESTORS {
+            warn(
+                "nearly all walkers come of one sixteenth of the draws of the prior: modes may be lost, or have the wrong shares; raise n_prior and n_active"
+                    .into(),
+            );
         }
         if self.settings.n_active < 64 && self.trainings > 0 {
             warn(format!(
@@ -152,10 +186,23 @@ impl Run {
                 tempered.0
             ));
         }
-        if n_eff < 50.0 {
+        // Only where nothing else is missing.
+        if n_eff.is_nan() && self.settings.evidence != EvidenceBy::Smc && self.there == There::Staying && self.phase == Phase::Finished {
+            posterior.warnings.push(
+                "log Z is from the tempered states alone, which may be off by nats: no draw of the fitted law counts, or n_like_max left none to make; raise \
+                 n_like_max, or try another precondition"
+                    .into(),
+            );
+        } else if n_eff < 50.0 {
             posterior.warnings.push(format!(
                 "log Z is uncertain: only {n_eff:.0} of {} draws of the fitted law count; try another precondition",
                 self.settings.n_evidence
+            ));
+        } else if value("importance_pareto_shape") > HEAVY_TAIL {
+            posterior.warnings.push(format!(
+                "the posterior reaches farther than the fitted law (Pareto shape {:.2} of the importance weights): tails may be lost, and log Z with \
+                 them; compare method = \"nested\"",
+                value("importance_pareto_shape")
             ));
         } else if (fresh - both).abs() > 4.0 * error {
             posterior.warnings.push(format!(
@@ -163,4 +210,8 @@ impl Run {
             ));
         }
     }
+}
+
+fn squares(shares: [f64; CLANS]) -> f64 {
+    shares.iter().map(|share| share * share).sum()
 }

@@ -7,7 +7,7 @@ use super::flow::{self, Flow};
 use super::geometry::{Geometry, Place};
 use super::settings::{EvidenceBy, Kernel, Precondition, Settings};
 use super::student::Student;
-use super::walker::{Walk, Walker, draws_a_step};
+use super::walker::{Walk, Walker, draws_a_step, drift};
 use crate::bound::periodic::Shift;
 use crate::random::{Purpose, stream, uniform};
 use crate::sampler::standard::log_prior;
@@ -27,6 +27,8 @@ const FLAT: f64 = 0.35;
 const FLAT_DIMENSIONS: usize = 3;
 /// Acceptance that steps are sized for.
 const ACCEPT: f64 = 0.3;
+/// Walkers drift where both halves of their chains differ by more than this, in units of its error: by chance one run in five hundred, of ten parameters.
+pub const DRIFT: f64 = 4.5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
@@ -35,6 +37,17 @@ pub enum Phase {
     Walking,
     Measuring,
     Finished,
+}
+
+/// How far walkers are at beta = 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum There {
+    /// Their first walk shows where the posterior is: the geometry is fitted to it.
+    Arriving,
+    /// The first walk after a fit forgets what taught it.
+    Settling,
+    /// Their states are the posterior.
+    Staying,
 }
 
 /// A draw of the prior or of the fitted law, and its value when it is known.
@@ -78,9 +91,13 @@ pub struct Run {
     pub pace: (f64, f64),
     pub acceptance: f64,
     pub trainings: u64,
-    /// States from here on had no part in fitting the law, and from `settled` on none of the first walk after it.
-    pub fitted: usize,
-    pub settled: usize,
+    /// States at beta = 1 since the last fit: the posterior, once the walkers have settled.
+    pub chains: Archive,
+    pub there: There,
+    /// Steps of each walker at beta = 1, those too that are thrown away.
+    pub spent: usize,
+    /// Largest drift of the chains, in units of its error.
+    pub drift: f64,
     pub measured: Option<Measured>,
     pub why_finished: String,
 }
@@ -108,8 +125,10 @@ impl Run {
             pace: (1.0, 1.0),
             acceptance: 1.0,
             trainings: 0,
-            fitted: 0,
-            settled: 0,
+            chains: Archive { n_dim: d, ..Archive::default() },
+            there: There::Arriving,
+            spent: 0,
+            drift: 0.0,
             measured: None,
             why_finished: String::new(),
             settings,
@@ -200,7 +219,7 @@ impl Run {
         let all: Vec<State> = (0..self.archive.len()).map(|i| self.archive.state(i)).chain(finite).collect();
         let chains = all.into_iter().enumerate().map(|(i, s)| vec![State { clan: (i % CLANS) as u8, ..s }]);
         self.archive = Archive { n_dim: self.n_dim, ..Archive::default() };
-        self.archive.append(0.0, 0.0, 1.0, (self.n_prior - possible as u64) as f64, chains);
+        self.archive.append(0.0, 1.0, (self.n_prior - possible as u64) as f64, chains);
         let enough = possible as f64 >= self.settings.n_ladder.min(self.settings.n_active as f64);
         if enough {
             return self.next_temperature();
@@ -223,28 +242,24 @@ impl Run {
         self.fit()
     }
 
-    /// States from here on had no part in fitting the law; but for short runs, those too are left out that began at one which had.
-    pub fn untaught(&self) -> usize {
-        if self.settled < self.archive.len() { self.settled } else { self.fitted }
-    }
-
     pub fn last_beta(&self) -> f64 {
         self.archive.stages.last().map_or(0.0, |s| s.beta)
     }
 
     /// Fits the geometry to the states weighted at the present beta; a flow is trained elsewhere first.
     fn fit(&mut self) -> Vec<Task> {
-        let (mut rows, d) = (self.fit_set(), self.n_dim);
-        self.walk.geometry.shift = Shift::of(&self.archive.points(&rows), d, &self.periodic);
+        let (rows, d, pool) = (self.fit_set(), self.n_dim, self.pool());
+        let mut states: Vec<State> = rows.iter().map(|i| pool.state(*i)).collect();
+        self.walk.geometry.shift = Shift::of(&pool.points(&rows), d, &self.periodic);
         if !self.training_is_due() {
             let flow = self.walk.geometry.flow.take();
             return self.set_out(flow);
         }
         if d <= FLAT_DIMENSIONS {
-            rows.extend(self.flat_set(rows.len() * 3 / 4));
+            states.extend(self.flat_set(rows.len() * 3 / 4).iter().map(|i| self.archive.state(*i)));
         }
-        let z = rows.iter().flat_map(|i| self.walk.geometry.standard(self.archive.at(*i))).collect();
-        let clan = rows.iter().map(|i| self.archive.clan[*i]).collect();
+        let z = states.iter().flat_map(|s| self.walk.geometry.standard(&s.u)).collect();
+        let clan = states.iter().map(|s| s.clan).collect();
         let spline = self.settings.precondition != Precondition::Maf;
         let lesson = flow::Lesson { seed: self.seed, training: self.trainings, d, z, clan, spline };
         self.trainings += 1;
@@ -256,22 +271,21 @@ impl Run {
     fn training_is_due(&self) -> bool {
         let wanted = match self.settings.precondition {
             Precondition::Affine => false,
-            Precondition::Auto => self.walk.geometry.flow.is_some() || self.is_slow(),
+            Precondition::Auto => self.walk.geometry.flow.is_some() || self.pace.0 < self.slow_pace(),
             Precondition::Maf | Precondition::Spline => true,
         };
         let every = self.settings.train_every as u64;
         wanted && (self.trainings == 0 || self.iteration.is_multiple_of(every) || self.walk.beta == 1.0)
     }
 
-    /// Whether walkers mixed worse in the last walk than they would have on a Gaussian: in 3, 10, 20 dimensions they made .42, .13, .18 and more
-    /// effective draws a step there, where the limits of "tpcn" are .25, .09, .05; on crescents, shells and long tails they fall to .03.
-    fn is_slow(&self) -> bool {
+    /// Effective draws a step, of the average quantity, below which walkers mix worse than they would on a Gaussian: in 3, 10, 20 dimensions they make .42, .13,
+    /// .18 and more there, where the limits of "tpcn" are .25, .09, .05; on crescents, shells and long tails they fall to .03.
+    pub fn slow_pace(&self) -> f64 {
         let d = self.n_dim as f64;
-        let least = match self.walk.kernel {
+        match self.walk.kernel {
             Kernel::Tpcn => 1.0 / (1.0 + d),
             Kernel::Rwm => 0.1 / d,
-        };
-        self.pace.0 < least
+        }
     }
 
     /// Equally weighted states at the present beta.
@@ -288,9 +302,18 @@ impl Run {
         self.resample_by(&log_weights, n, 2)
     }
 
-    /// States at the present beta.
+    /// Where states at the present beta are: in the chains, once there are some at beta = 1.
+    fn pool(&self) -> &Archive {
+        if self.chains.len() > 0 { &self.chains } else { &self.archive }
+    }
+
+    /// States of [`Run::pool`] at the present beta.
     fn resample(&self, n: usize, purpose: u64) -> Vec<usize> {
-        self.resample_by(&self.archive.log_weights(self.walk.beta), n, purpose)
+        let log_weights = match self.chains.len() {
+            0 => self.archive.log_weights(self.walk.beta),
+            _ => self.chains.log_stays(),
+        };
+        self.resample_by(&log_weights, n, purpose)
     }
 
     /// Systematic resampling.
@@ -313,27 +336,37 @@ impl Run {
 
     /// Walkers start, or go on when they are at beta = 1 already.
     fn set_out(&mut self, flow: Option<Flow>) -> Vec<Task> {
-        let (u, d) = (self.archive.points(&self.fit_set()), self.n_dim);
-        self.fitted = self.archive.len();
+        let (rows, d, pool) = (self.fit_set(), self.n_dim, self.pool());
+        let (u, log_like): (Vec<f64>, Vec<f64>) = (pool.points(&rows), rows.iter().map(|i| pool.log_like[*i]).collect());
         self.walk.geometry.flow = flow;
-        let theta: Vec<f64> = u.chunks_exact(d).flat_map(|u| self.walk.geometry.place(u).theta).collect();
+        let places: Vec<Place> = u.chunks_exact(d).map(|u| self.walk.geometry.place(u)).collect();
+        let theta: Vec<f64> = places.iter().flat_map(|p| &p.theta).copied().collect();
         self.walk.geometry.law = match self.walk.kernel {
             Kernel::Tpcn => Student::fit(&theta, d),
             Kernel::Rwm => Student::normal(&theta, d),
         };
-        if self.last_beta() < 1.0 {
+        self.walk.centre = vec![0.0; d + 1];
+        for (place, log_like) in places.iter().zip(&log_like) {
+            let target = self.walk.target(&place.z, *log_like);
+            let values = place.z.iter().chain([&target]);
+            self.walk.centre.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / places.len() as f64);
+        }
+        if self.chains.len() == 0 {
             for (walker, i) in (0..self.walkers.len()).zip(self.resample(self.walkers.len(), 0)) {
                 self.walkers[walker].start(&self.walk.geometry, self.archive.state(i));
             }
         } else {
+            self.chains.clear();
             self.walkers.iter_mut().for_each(|w| w.carry_on(&self.walk.geometry));
         }
-        self.go(self.n_steps)
+        // As long as all walks at beta = 1 before.
+        self.go(self.n_steps.max(self.spent))
     }
 
     fn go(&mut self, steps: usize) -> Vec<Task> {
         self.phase = Phase::Walking;
         let steps = steps.min(self.room() / self.walkers.len());
+        self.spent += if self.walk.beta == 1.0 { steps } else { 0 };
         let mut tasks = Vec::new();
         for lane in 0..self.walkers.len() {
             self.walkers[lane].set_out(steps);
@@ -353,21 +386,23 @@ impl Run {
         let (steps, accepted) = self.walkers.iter().fold((0.0, 0.0), |(s, a), w| (s + w.tally.sized, a + w.tally.accepted));
         self.acceptance = if steps > 0.0 { accepted / steps } else { ACCEPT };
         let trails: Vec<Vec<State>> = self.walkers.iter_mut().map(Walker::take_trail).collect();
-        if self.last_beta() == 1.0 {
-            self.archive.grow_last(self.pace.0, trails.into_iter());
-            if self.settled < self.fitted {
-                self.settled = self.archive.len();
+        if beta == 1.0 {
+            self.chains.put(1.0, trails.into_iter());
+            if self.there == There::Arriving {
+                self.adapt();
             }
             return self.at_the_end();
         }
-        let log_z = self.archive.log_z(beta);
-        self.archive.append(beta, log_z, self.pace.0, 0.0, trails.into_iter());
-        self.adapt();
-        if beta < 1.0 {
-            return self.next_temperature();
+        // Walkers that drift find more at this temperature than the states before it told of: they walk on, and what they did so far does not count.
+        let steps = self.walkers[0].tally.steps as usize;
+        let longer = self.settings.n_steps.is_none() && 2 * steps <= self.settings.n_steps_max;
+        if longer && drift(&self.walkers) >= DRIFT && self.room() >= self.walkers.len() {
+            self.walkers.iter_mut().for_each(Walker::forget);
+            return self.go(2 * steps);
         }
-        self.archive.settle_last();
-        self.at_the_end()
+        self.archive.append(beta, self.pace.0, 0.0, trails.into_iter());
+        self.adapt();
+        self.next_temperature()
     }
 
     /// Step size by acceptance, number of steps by correlation.
@@ -380,30 +415,55 @@ impl Run {
         }
     }
 
-    /// At beta = 1: long chains until the sample is large enough; one new fit after the first of them.
+    /// Effective draws of the posterior so far.
+    pub fn n_eff(&self) -> f64 {
+        match self.there {
+            There::Staying => self.pace.0 * self.walkers[0].tally.steps * self.walkers.len() as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// At beta = 1: a new fit after the first walk, and then long chains until the sample is large enough. Chains that drift have not
+    /// reached the posterior yet: they teach the next fit, and are thrown away.
     fn at_the_end(&mut self) -> Vec<Task> {
-        let n_eff = self.archive.n_eff(1.0);
-        let k = self.walkers.len();
-        let so_far = self.walkers[0].tally.steps;
-        if n_eff >= self.settings.n_eff || so_far >= (LONGEST * self.settings.n_steps_max) as f64 {
-            return self.measure();
+        if self.there == There::Staying && self.walkers[0].tally.marks.len() > 1 {
+            let long = self.spent >= LONGEST * self.settings.n_steps_max;
+            self.drift = drift(&self.walkers);
+            if long || self.drift < DRIFT && self.n_eff() >= self.settings.n_eff {
+                return self.measure();
+            }
+            if self.drift >= DRIFT {
+                self.there = There::Arriving;
+            }
         }
-        if self.room() < k {
-            return self.finish(format!("n_like_max was reached; effective sample size {n_eff:.0} of {:.0}", self.settings.n_eff));
+        if self.room() < self.walkers.len() {
+            return self.finish(format!("n_like_max was reached; effective sample size {:.0} of {:.0}", self.n_eff(), self.settings.n_eff));
         }
-        self.iteration += 1;
-        if so_far <= self.n_steps as f64 {
-            return self.fit();
+        match self.there {
+            There::Arriving => {
+                self.there = There::Settling;
+                self.iteration += 1;
+                return self.fit();
+            }
+            There::Settling => {
+                self.there = There::Staying;
+                self.chains.clear();
+                self.walkers.iter_mut().for_each(Walker::forget);
+            }
+            There::Staying => {}
         }
-        let need = ((self.settings.n_eff - n_eff) / (k as f64 * self.pace.0)).ceil();
-        self.go(need.clamp(1.0, 2.0 * so_far) as usize)
+        // In two pieces at least, which are compared.
+        let steps = self.walkers[0].tally.steps as usize;
+        let need = (self.settings.n_eff / (self.walkers.len() as f64 * self.pace.0)).ceil() as usize;
+        let need = if steps == 0 { need.div_ceil(2) } else { need.saturating_sub(steps) };
+        self.go(need.clamp(1, 2 * self.spent))
     }
 
     /// Fresh draws of the fitted law for log Z, once.
     fn measure(&mut self) -> Vec<Task> {
         let n = self.settings.n_evidence.min(self.room());
         if self.settings.evidence == EvidenceBy::Smc && self.settings.n_evidence == 0 || self.measured.is_some() || n == 0 {
-            return self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)));
+            return self.finish(format!("effective sample size {:.0}", self.n_eff()));
         }
         self.phase = Phase::Measuring;
         self.measured = Some(Measured { geometry: self.walk.geometry.clone(), draws: Vec::new(), n });
@@ -421,7 +481,7 @@ impl Run {
         if let Some(measured) = &mut self.measured {
             measured.draws = std::mem::take(&mut self.draws);
         }
-        self.finish(format!("effective sample size {:.0}", self.archive.n_eff(1.0)))
+        self.finish(format!("effective sample size {:.0}", self.n_eff()))
     }
 
     fn finish(&mut self, why: String) -> Vec<Task> {
@@ -436,7 +496,7 @@ impl Run {
         if self.archive.stages.is_empty() || self.last_beta() == 0.0 {
             return self.begin();
         }
-        if self.last_beta() < 1.0 { self.next_temperature() } else { self.at_the_end() }
+        if self.chains.len() == 0 { self.next_temperature() } else { self.at_the_end() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Likelihoods of the unit cube whose evidence is known.
 
 use fitjob::model::problem::Problem;
+use fitjob::stats::special::normal_quantile;
 use std::f64::consts::TAU;
 
 /// A test problem as a function of the unit cube: its dimension, and log L.
@@ -51,3 +52,51 @@ pub fn steps(u: &[f64]) -> f64 {
 pub fn steps_log_z() -> f64 {
     (0..10).map(|k| (2 * k + 1) as f64 / 200.0 * (-((k + 1) as f64)).exp()).sum::<f64>().ln()
 }
+
+/// Least-squares estimates of the coefficients of [`regression`].
+const ESTIMATES: [f64; 6] = [3.1, -1.2, 0.4, 2.2, -2.5, 0.9];
+/// Its data, and the sum of the squares that they leave.
+const DATA: (f64, f64) = (25.0, 4.75);
+/// Standard deviation of the coefficients' normal priors.
+const WIDE: f64 = 10.0;
+
+/// The noise of [`regression`], log-uniform from 0.01 to 100.
+pub fn noise(u: &[f64]) -> f64 {
+    0.01 * 1e4f64.powf(u[6])
+}
+
+/// Linear regression on six orthogonal inputs with unknown noise.
+pub fn regression(u: &[f64]) -> f64 {
+    let ((n, rest), sigma) = (DATA, noise(u));
+    let off: f64 = u.iter().zip(ESTIMATES).map(|(u, b)| WIDE * normal_quantile(*u, 1.0 - u) - b).map(|off| off * off).sum();
+    -n * sigma.ln() - 0.5 * (rest + n * off) / (sigma * sigma)
+}
+
+/// log Z of [`regression`], mean and standard deviation of its noise: closed form in the coefficients, midpoint rule in the noise.
+pub fn regression_truth() -> (f64, f64, f64) {
+    let (n, rest) = DATA;
+    let at = |u: f64| {
+        let sigma = noise(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, u]);
+        let (narrow, wide) = (sigma * sigma / n, sigma * sigma / n + WIDE * WIDE);
+        let one = |b: f64| 0.5 * (narrow / wide).ln() - 0.5 * b * b / wide;
+        (sigma, -n * sigma.ln() - 0.5 * rest / (sigma * sigma) + ESTIMATES.into_iter().map(one).sum::<f64>())
+    };
+    let grid: Vec<(f64, f64)> = (0..20_000).map(|k| at((k as f64 + 0.5) / 20_000.0)).collect();
+    let moment = |f: &dyn Fn(f64) -> f64| grid.iter().map(|(sigma, log)| f(*sigma) * log.exp()).sum::<f64>() / 20_000.0;
+    let z = moment(&|_| 1.0);
+    let mean = moment(&|s| s) / z;
+    (z.ln(), mean, (moment(&|s| (s - mean) * (s - mean)) / z).sqrt())
+}
+
+/// A funnel: v = 2 normal quantile(u0), and three coordinates from -30 to 30 with normal laws of sd exp(v / 2).
+pub fn funnel(u: &[f64]) -> f64 {
+    let v = funnel_v(u);
+    u[1..].iter().map(|u| 60.0 * u - 30.0).map(|x| -0.5 * TAU.ln() - 0.5 * v - 0.5 * x * x * (-v).exp()).sum()
+}
+
+pub fn funnel_v(u: &[f64]) -> f64 {
+    2.0 * normal_quantile(u[0], 1.0 - u[0])
+}
+
+/// log Z of [`funnel`] in four dimensions, mean and standard deviation of v: what the box cuts off, by the midpoint rule in v.
+pub const FUNNEL: (f64, f64, f64) = (-12.284575, -0.009369, 1.986999);
