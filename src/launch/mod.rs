@@ -13,6 +13,10 @@ mod slurm;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
+
+/// How long a launcher is given to pass on the last words of a process that ends badly: it drops what it has not passed on by then.
+pub const WORDS: Duration = Duration::from_millis(300);
 
 /// Environment variables by name.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,7 @@
 //! alternate stack, since the stack may be what overflowed. All it does is read memory, format numbers (`core::fmt` allocates
 //! nothing and takes no lock) into a buffer on the stack, and write(2). An atexit function does the same for exit().
 
-use crate::launch::{self, Env};
-use crate::world::pulse::WORDS;
+use crate::launch::{self, Env, WORDS};
 use libc::{c_int, c_void, siginfo_t};
 use std::fmt::Write;
 use std::ptr;

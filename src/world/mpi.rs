@@ -4,8 +4,8 @@
 
 use super::link::{Link, Message, Pending, Tag};
 use super::patience::{Bell, Patience};
-use super::pulse::{Deadline, LAST_CALL, WORDS, gone};
-use crate::launch::mismatch::EXIT_CODE;
+use super::pulse::{Deadline, LAST_CALL, gone};
+use crate::launch::{WORDS, mismatch::EXIT_CODE};
 use mpi::collective::{CommunicatorCollectives, Root as _, SystemOperation};
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;

@@ -1,7 +1,7 @@
 //! Signs of life between the root and each worker, and the end of a run in which one of them falls silent.
 
 use super::link::{Link, Message, Tag};
-use crate::launch::{mismatch::EXIT_CODE, seats};
+use crate::launch::{WORDS, mismatch::EXIT_CODE, seats};
 use std::fmt::Write;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -83,9 +83,6 @@ fn names(peers: &[&Peer]) -> String {
     }
     all.join(", ")
 }
-
-/// How long a launcher is given to pass the last words on.
-pub const WORDS: Duration = Duration::from_millis(300);
 
 /// Ends all ranks because some are gone: says `what` was noticed and what to do.
 pub fn gone(link: &dyn Link, what: &str) -> ! {
