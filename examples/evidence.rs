@@ -4,11 +4,14 @@
 //! z, and of the posterior means: their spread over the seeds in units of sd / sqrt(n_eff), root mean square over parameters (1 is honest).
 //! Everything runs on one thread without the driver; engines that use gradients get exact ones where the problem has them.
 
+#[path = "../bench/runner.rs"]
+mod runner;
+
 use std::io::Write;
 
 use fitjob::model::problem::Problem;
-use fitjob::sampler::{self, Ask, EngineSpec, Posterior, SamplerError, build, toolbox};
-use fitjob::task::{Answer, Shared, Task, Toolbox, Value, Work};
+use fitjob::sampler::{self, EngineSpec, Posterior, SamplerError};
+use runner::fit;
 
 /// What is kept of a run.
 struct Row {
@@ -45,7 +48,7 @@ fn main() {
     let mut rows = Vec::new();
     for seed in first..first + seeds {
         let start = cpu_seconds();
-        let posterior = match fit(problem, &spec, seed) {
+        let posterior = match run(problem, &spec, seed) {
             Ok(posterior) => posterior,
             Err(why) => {
                 println!("{seed:>4} failed: {why}");
@@ -93,45 +96,18 @@ fn usage(why: &str) -> ! {
     std::process::exit(2)
 }
 
-/// A whole run on this thread.
-fn fit(problem: &Problem, spec: &EngineSpec, seed: u64) -> Result<Posterior, SamplerError> {
+/// A whole run, by the problem's own gradient where the engine uses one.
+fn run(problem: &Problem, spec: &EngineSpec, seed: u64) -> Result<Posterior, SamplerError> {
     let middle = vec![0.5 * (problem.low + problem.high); problem.dim];
     let gradient = spec.wants_gradient() && problem.gradient(&middle).is_some();
-    let mut sampler = build(spec, seed, &sampler::Problem { n_dim: problem.dim, periodic: vec![], gradient })?;
-    let mut toolbox = toolbox();
-    let mut shared: Vec<Shared> = Vec::new();
-    loop {
-        match sampler.ask(usize::MAX) {
-            Ask::Done(_) => return sampler.posterior(),
-            Ask::Wait => panic!("the sampler waits although nothing is outstanding"),
-            Ask::Work { publish, tasks, retire } => {
-                shared.extend(publish);
-                for task in tasks {
-                    sampler.tell(answer(problem, gradient, toolbox.as_mut(), &shared, task))?;
-                }
-                shared.retain(|s| !retire.contains(&s.key));
-            }
-        }
-    }
-}
-
-fn answer(problem: &Problem, gradient: bool, toolbox: &mut dyn Toolbox, shared: &[Shared], task: Task) -> Answer {
-    let mut derived = Vec::new();
     let range = problem.high - problem.low;
-    let outcome = match &task.work {
-        Work::LogLike(u) => {
-            let x = problem.at(u);
-            if gradient {
-                derived = problem.gradient(&x).expect("it has one").into_iter().map(|slope| slope * range).collect();
-            }
-            Ok(Value::LogLike(problem.log_like(&x)))
+    fit(spec, seed, &sampler::Problem { n_dim: problem.dim, periodic: vec![], gradient }, &|u, slopes| {
+        let x = problem.at(u);
+        if gradient {
+            *slopes = problem.gradient(&x).expect("it has one").into_iter().map(|slope| slope * range).collect();
         }
-        Work::Compute { kind, needs, input } => {
-            let needed: Vec<&Shared> = needs.iter().map(|key| shared.iter().find(|s| s.key == *key).expect("published")).collect();
-            toolbox.compute(*kind, &needed, input).map(Value::Bytes)
-        }
-    };
-    Answer { id: task.id, outcome, derived, seconds: 0.0 }
+        problem.log_like(&x)
+    })
 }
 
 impl Row {

@@ -34,3 +34,4 @@ mod resume_model;
 mod rundir;
 mod session;
 mod smc;
+mod truth;

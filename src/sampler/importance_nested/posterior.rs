@@ -7,8 +7,8 @@ use super::tools::newest_holding;
 use crate::sampler::{Posterior, Progress, SamplerError};
 use crate::stats::log_sum;
 
-/// Points looked at for the occupation check.
-const OCCUPATION_POINTS: usize = 500;
+/// Points looked at for the occupation check: what is lost is told to a tenth of the usual error of log Z.
+const OCCUPATION_POINTS: usize = 2000;
 
 impl Run {
     /// The estimate asked for, or the exploration's when there is none yet.
