@@ -1,9 +1,8 @@
 //! CMA-ES with active update, and with restarts of growing population side by side. `evolution` is one search, `stop` its end,
-//! `constants` its rates, `bounds` its way of staying inside, `eigen` its linear algebra.
+//! `constants` its rates, `bounds` its way of staying inside.
 
 mod bounds;
 mod constants;
-mod eigen;
 mod evolution;
 mod settings;
 mod stop;
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::evolution::{Brief, Evolution};
 use self::stop::Tolerances;
-use super::optimise::{Cube, Fleet, Lane, Order, Plan, starts};
+use super::optimise::{Cube, Fleet, Lane, Order, Plan, chosen, starts};
 use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 use crate::random::{Purpose, stream, uniform};
 
@@ -96,6 +95,22 @@ impl Plan for Searches {
             }
             _ => vec![],
         }
+    }
+
+    fn screening(&self) -> (usize, Vec<usize>) {
+        let own = chosen(&self.settings.points, self.settings.start);
+        // Small searches are the only ones that stay near where they begin.
+        let small = |k: &usize| *k > 0 && !(k - 1).is_multiple_of(1 + SMALL);
+        let open = own..self.places.len();
+        let searches = match self.settings.restarts {
+            Restarts::Bipop => open.filter(small).collect(),
+            _ => open.step_by(2).collect(),
+        };
+        (self.settings.screen(self.places.first().map_or(0, Vec::len)), searches)
+    }
+
+    fn begin_at(&mut self, search: usize, u: Vec<f64>) {
+        self.places[search] = u;
     }
 
     fn n_like_max(&self) -> Option<u64> {
