@@ -65,7 +65,7 @@ fn the_tolerance_that_is_found_is_small_enough_and_is_written_into_the_job() {
         let solver = found.model.solver().unwrap();
         let error = |rtol: f64| solver.errors(found.space.names(), &[vec![1.3]], rtol).unwrap()[0];
         assert!(
-            solver.rtol() == rtol && error(rtol) < 0.02 && error(100.0 * rtol) > 0.01,
+            solver.rtol() == rtol && error(rtol) < 0.02 && error(100.0 * rtol) > 2.0 * error(rtol),
             "{method}: {} {}",
             error(rtol),
             error(100.0 * rtol)
@@ -80,7 +80,7 @@ fn the_tolerance_that_is_found_is_small_enough_and_is_written_into_the_job() {
 fn a_run_says_by_how_much_its_solver_puts_log_l_off_and_what_would_do() {
     let of = |keys: &str| fit(&resolved(oscillator(keys, "method = \"lbfgs\"")));
     let error = |fit: &Fit| fit.diagnostics.iter().find(|d| d.0 == "solver_error").unwrap().1;
-    let (coarse, fine) = (of("rtol = 1e-4\natol = 1e-6"), of("rtol = \"auto\""));
+    let (coarse, fine) = (of("rtol = 1e-3\natol = 1e-5"), of("rtol = \"auto\""));
     assert!(error(&coarse) > 0.5 && error(&fine) < 0.02, "{} {}", error(&coarse), error(&fine));
     let told = |fit: &Fit| fit.warnings.iter().find(|w| w.contains("tolerances of the solver")).cloned();
     let warning = told(&coarse).unwrap();

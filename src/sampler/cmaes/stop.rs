@@ -68,11 +68,11 @@ impl Past {
         } else if search.is_stuck() {
             // Steps are lost in rounding: at the top, unless points fail there.
             let clear = self.possible.len() == self.lambda;
-            Some(Ending { why: "steps are lost in the rounding of the parameters".into(), converged: clear, cut: false })
+            Some(Ending { why: "steps are lost in the rounding of the parameters".into(), converged: clear })
         } else if self.stagnates(search.mean.len()) {
             Some(Ending::short("log L has stagnated"))
         } else if search.generation >= generations {
-            Some(Ending::cut("the limit of generations was reached"))
+            Some(Ending::short("the limit of generations was reached"))
         } else {
             None
         }

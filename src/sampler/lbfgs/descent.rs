@@ -148,7 +148,7 @@ impl Descent {
         if self.small >= 3 {
             self.ending = Some(Ending::converged("three steps in a row changed log L by less than tol_log_like"));
         } else if self.steps >= self.brief.steps {
-            self.ending = Some(Ending::cut("n_steps steps were made"));
+            self.ending = Some(Ending::short("n_steps steps were made"));
         } else {
             self.turn();
         }

@@ -173,7 +173,7 @@ impl Search for Simplex {
             return Err(ending);
         }
         if self.calls >= self.brief.calls {
-            return Err(Ending::cut("n_like_start calls were made"));
+            return Err(Ending::short("n_like_start calls were made"));
         }
         self.calls += self.tried.len() as u64;
         Ok(self.tried.iter().map(|x| self.brief.cube.hold_all(x)).collect())

@@ -35,23 +35,15 @@ pub struct Ending {
     pub why: String,
     /// At a maximum of the likelihood, as far as the search can tell.
     pub converged: bool,
-    /// A limit of the job ended it.
-    #[serde(default)]
-    pub cut: bool,
 }
 
 impl Ending {
     pub fn converged(why: &str) -> Ending {
-        Ending { why: why.into(), converged: true, cut: false }
+        Ending { why: why.into(), converged: true }
     }
 
     pub fn short(why: &str) -> Ending {
-        Ending { why: why.into(), converged: false, cut: false }
-    }
-
-    /// At a limit that the job sets.
-    pub fn cut(why: &str) -> Ending {
-        Ending { why: why.into(), converged: false, cut: true }
+        Ending { why: why.into(), converged: false }
     }
 }
 

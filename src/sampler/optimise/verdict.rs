@@ -7,8 +7,8 @@ use crate::sampler::{Optimum, Posterior, Progress, SamplerError};
 
 /// Searches agree that end within this of the best log L: a seventh of a standard deviation in one parameter.
 const SAME_HEIGHT: f64 = 0.01;
-/// Or at the same place, by so many standard deviations, squared.
-const CLOSE: f64 = 0.1;
+/// Or short of it on the same peak: within so much of its log L, and within so many standard deviations, squared.
+const CLOSE: f64 = 1.0;
 /// And at the same place, where the covariance says nothing.
 const SAME_PLACE: f64 = 1e-3;
 
@@ -135,11 +135,13 @@ impl<P: Plan> Fleet<P> {
             warnings.push("the run is not finished: this is the best point so far".to_string());
         }
         let confirms = self.curvature.as_ref().is_some_and(Curvature::confirms);
-        let confirmed = tally.confirmed || confirms && self.lanes[leader].ending().is_some_and(|ending| !ending.cut);
+        // However the search ended, it did: second derivatives show that the steps from there led to a maximum.
+        let confirmed = tally.confirmed || confirms && self.lanes[leader].ending().is_some();
         let waiting = self.lanes.iter().filter(|lane| lane.out_of_calls()).count();
         if confirmed && waiting > 0 {
             let all = tally.started;
-            warnings.push(format!("not converged: n_like_max calls were made before {waiting} of {all} searches had ended; raise n_like_max"));
+            warnings
+                .push(format!("not converged: n_like_max calls were made before {waiting} of {all} searches had ended; raise n_like_max"));
         } else if !confirmed {
             warnings.extend(self.not_converged(&self.lanes[leader]));
         }
