@@ -58,7 +58,7 @@ fn the_tolerance_that_is_found_is_small_enough_and_is_written_into_the_job() {
         let line = |key: &str| found.resolved_toml.lines().find(|line| line.starts_with(key)).unwrap().to_string();
         let rtol: f64 = line("rtol").split(" = ").nth(1).unwrap().parse().unwrap();
         let atol: f64 = line("atol").split(" = ").nth(1).unwrap().parse().unwrap();
-        assert!((1e-11..1e-6).contains(&rtol) && (atol / rtol - 0.01).abs() < 1e-9, "{method}: {rtol} {atol}");
+        assert!((1e-11..1e-4).contains(&rtol) && (atol / rtol - 0.01).abs() < 1e-9, "{method}: {rtol} {atol}");
         // Found again, and by a job with another seed: the same question.
         let again = resolved(oscillator(&format!("method = \"{method}\"\nrtol = \"auto\""), ""));
         assert_eq!(found.digest, again.digest);
