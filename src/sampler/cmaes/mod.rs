@@ -61,15 +61,15 @@ impl Searches {
         self.order(cube, search, lambda, self.settings.sigma, self.settings.generations(n_dim, lambda))
     }
 
-    /// The `number`-th small search beside the large one of `round` (Hansen 2009, section 2): population and step by chance, calls
-    /// half of those of the large one before.
+    /// The `number`-th small search beside the large one of `round` (Hansen 2009, section 2): population and step by chance. It may take twice the
+    /// calls of the large one before, not half: it begins at a good point, and is to come to its end there.
     fn small(&self, cube: &Cube, search: usize, round: usize, number: usize, calls: u64) -> Order<Brief> {
         let mut rng = stream(self.seed, Purpose::Restarts, round as u64, number as u64);
         let (a, b) = (uniform(&mut rng), uniform(&mut rng));
         let n_dim = cube.n_dim;
         let lambda = (self.settings.population(n_dim) as f64 * libm::pow(libm::pow(2.0, round as f64 - 1.0), a * a)) as usize;
         let sigma = self.settings.sigma * libm::pow(10.0, -2.0 * b);
-        let generations = self.settings.generations(n_dim, lambda).min(calls / (2 * lambda as u64)).max(1);
+        let generations = self.settings.generations(n_dim, lambda).min(2 * calls / lambda as u64).max(1);
         self.order(cube, search, lambda, sigma, generations)
     }
 }

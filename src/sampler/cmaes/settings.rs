@@ -15,7 +15,7 @@ pub enum Restarts {
     None,
     /// Each has twice the population of the one before; all run side by side (Auger & Hansen 2005).
     Ipop,
-    /// The same, and beside each but the first two of small population and step, on half the calls of the last large one (Hansen 2009).
+    /// The same, and beside each but the first two of small population and step, on at most twice the calls of the last large one (after Hansen 2009).
     #[default]
     Bipop,
 }
@@ -84,7 +84,7 @@ impl Default for Settings {
 impl Settings {
     pub fn screen(&self, n_dim: usize) -> usize {
         let doublings = if self.restarts == Restarts::None { 0 } else { self.n_starts.clamp(1, 12) - 1 };
-        self.n_screen.unwrap_or(10 * self.population(n_dim) << doublings)
+        self.n_screen.unwrap_or((10 * self.population(n_dim)) << doublings)
     }
 
     pub fn population(&self, n_dim: usize) -> usize {
