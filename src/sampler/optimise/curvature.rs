@@ -449,6 +449,8 @@ impl Curvature {
         let known = if last { None } else { self.lowest.take() };
         let better = tried.chain(known).filter(|point| point.1 < self.cost).reduce(|best, next| if next.1 < best.1 { next } else { best });
         let moved = better.is_some();
+        // More than a parabola promised: these derivatives were not those of the top.
+        let surprising = better.as_ref().is_some_and(|(_, cost)| self.cost - cost > 2.0 * self.expected_gain + NO_GAIN);
         if let Some((u, cost)) = better {
             self.expected_gain = (self.expected_gain - (self.cost - cost)).max(0.0);
             (self.u, self.cost) = (u, cost);
@@ -456,7 +458,7 @@ impl Curvature {
         if self.inside.iter().any(|i| self.cube.at_bound(*i, self.u[*i])) {
             return self.begin();
         }
-        if last || (!moved && !self.covariance.is_empty()) {
+        if (last && !surprising) || (!moved && !self.covariance.is_empty()) {
             return self.stage = Stage::Done;
         }
         if self.passes >= PASSES {
