@@ -11,6 +11,7 @@ mod read;
 mod resolve;
 pub mod schema;
 mod source;
+pub mod tolerance;
 mod tree;
 
 pub use error::{JobError, Mistake, Problem};

@@ -3,8 +3,8 @@
 use super::error::Problem;
 use super::file::{self, OutputSpec, ParameterSpec, RunSpec, Typed};
 use super::tree::Node;
-use super::{JobError, Source, check, digest, emit};
-use crate::model::{self, Files, Model};
+use super::{JobError, Source, check, digest, emit, tolerance};
+use crate::model::{self, Files, Model, ModelSpec, Rtol};
 use crate::prior::{Parameter, PriorSpec, Role, Space, Uniform};
 use crate::sampler::{self, EngineSpec};
 use serde::{Deserialize, Serialize};
@@ -72,7 +72,22 @@ pub fn load(source: Source) -> Result<Package, JobError> {
     }
     let package = Package { source, files };
     // Mistakes of the text do not hide those that show only when the job is put together.
-    if problems.is_empty() { Ok(package) } else { resolve(&package).map(|_| package) }
+    let auto = matches!(&typed.model, Some((ModelSpec::Ode(spec), _)) if matches!(spec.rtol, Rtol::Auto(_)));
+    if problems.is_empty() && !auto {
+        return Ok(package);
+    }
+    let job = resolve(&package)?;
+    Ok(if auto { settled(package, &typed.tree, &job) } else { package })
+}
+
+/// The same with the tolerance that `rtol = "auto"` stands for, as an override, so that every rank and every later life of the run has it.
+fn settled(mut package: Package, tree: &Node, job: &Job) -> Package {
+    let Some(rtol) = tolerance::found(job) else { return package };
+    package.source.overrides.push(format!("model.rtol={rtol:e}"));
+    if tree.at(&["model", "atol"]).is_none() {
+        package.source.overrides.push(format!("model.atol={:e}", 0.01 * rtol));
+    }
+    package
 }
 
 /// Puts the job together. Every rank does so from the same package, with the same result.

@@ -1,6 +1,6 @@
 //! An artificial cost for any model: it waits, or keeps its core busy, before it answers; it may hang, and count its calls.
 
-use super::{Columns, DelaySpec, Density, Evaluated, Model, ModelError, Simulator};
+use super::{Columns, DelaySpec, Density, Evaluated, Model, ModelError, Simulator, Tolerances};
 use crate::random::{Purpose, normal_pair, stream, uniform};
 use crate::task::EvalError;
 use rand_chacha::ChaCha8Rng;
@@ -81,6 +81,10 @@ impl Model for Delayed {
 
     fn simulator(&self) -> Result<&dyn Simulator, String> {
         self.inner.simulator().map(|_| self as &dyn Simulator)
+    }
+
+    fn solver(&self) -> Option<&dyn Tolerances> {
+        self.inner.solver()
     }
 
     fn observed(&self) -> Columns {

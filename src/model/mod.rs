@@ -20,7 +20,7 @@ pub use rust::{Own, own, register};
 pub use simulate::{Columns, Simulator};
 pub use spec::{
     Abi, CommandMode, CommandSpec, CurveSpec, DataSpec, DelaySpec, FileKind, FileRef, Files, Loaded, Method, ModelSpec, Noise, Observe,
-    OdeSpec, PluginSpec, ProblemSpec, PythonSpec, RustSpec, Sigma, table_of, text_of,
+    OdeSpec, PluginSpec, ProblemSpec, PythonSpec, Rtol, RustSpec, Sigma, table_of, text_of,
 };
 
 use crate::expr::{ExprError, nearest};
@@ -82,6 +82,11 @@ pub trait Model: Send + Sync {
         Err("a likelihood of this kind cannot draw data: kind = \"curve\" and kind = \"ode\" can".into())
     }
 
+    /// What the tolerances of a solver do to log L, of a model that has one.
+    fn solver(&self) -> Option<&dyn Tolerances> {
+        None
+    }
+
     /// The data whose probability the likelihood is, by column; none where only the model's author knows.
     fn observed(&self) -> Columns {
         Columns::new()
@@ -95,6 +100,20 @@ pub trait Model: Send + Sync {
     fn program(&self) -> String {
         String::new()
     }
+}
+
+/// A model whose predictions are solved for, and so have an error that tolerances decide.
+pub trait Tolerances {
+    /// Relative tolerance that it is solved with.
+    fn rtol(&self) -> f64;
+
+    /// Error of log L of a fit that is right at the points of `thetas` (values in the order of `names`) if all tolerances are those of `rtol`: by the
+    /// change of predictions at a tenth of them. With e the root of the sum of squared changes over sigmas, data about the prediction have
+    /// log L wrong by e times a standard normal, and by e^2 / 2: it is the sum of the two. NaN where the solver gives up.
+    ///
+    /// # Errors
+    /// The model cannot be bound to `names`.
+    fn errors(&self, names: &[String], thetas: &[Vec<f64>], rtol: f64) -> Result<Vec<f64>, EvalError>;
 }
 
 /// What a model gives for one point.

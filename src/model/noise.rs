@@ -84,6 +84,23 @@ impl Independent {
         Ok(tree_sum(&mut sums))
     }
 
+    /// Sum of squared differences of two predictions (of their logarithms, for log-normal noise) over the sigmas of the first.
+    pub fn squared_distance(&self, run: &mut Run, one: &[f64], other: &[f64]) -> Result<f64, EvalError> {
+        let mut sums = Vec::new();
+        for rows in self.tape.blocks() {
+            run.forward(rows.clone(), &[one]);
+            self.explain(run, rows.start)?;
+            check_prediction(&other[rows.clone()], rows.start, self.noise)?;
+            let apart = |(a, b): (&f64, &f64)| match self.noise {
+                Noise::Normal => a - b,
+                Noise::LogNormal => libm::log(a / b),
+            };
+            let pairs = one[rows.clone()].iter().zip(&other[rows]);
+            sums.push(pairs.zip(run.output(SIGMA)).map(|(pair, sigma)| (apart(pair) / sigma).powi(2)).sum());
+        }
+        Ok(tree_sum(&mut sums))
+    }
+
     /// Data about the prediction at the parameters of `run.set`.
     pub fn draw(&self, run: &mut Run, inputs: &[&[f64]], rng: &mut ChaCha8Rng) -> Result<Vec<f64>, EvalError> {
         let mut values = Vec::with_capacity(self.tape.rows());

@@ -11,7 +11,7 @@ mod solver;
 use super::curve::push_numbers;
 use super::noise::{Independent, column};
 use super::simulate::{circular, replaced};
-use super::{Columns, Density, Files, Loaded, Model, ModelError, OdeSpec, Simulator, positions};
+use super::{Columns, Density, Files, Loaded, Model, ModelError, OdeSpec, Simulator, Tolerances, positions};
 use crate::data::Table;
 use crate::expr::{Expr, Run};
 use crate::task::EvalError;
@@ -86,7 +86,7 @@ fn settings(spec: &OdeSpec, times: &[f64]) -> Result<Settings, ModelError> {
     if !(t0.is_finite() && t0 <= first) {
         return Err(ModelError::new(&["t0"], format!("the initial time {t0} is after the first time of the data, {first}")));
     }
-    for (key, value) in [("rtol", spec.rtol), ("atol", spec.atol)] {
+    for (key, value) in [("rtol", spec.rtol.value()), ("atol", spec.atol)] {
         if !(value > 1e-15 && value < 1.0) {
             return Err(ModelError::new(&[key], format!("a tolerance between 1e-15 and 1 is expected, not {value}")));
         }
@@ -100,7 +100,8 @@ fn settings(spec: &OdeSpec, times: &[f64]) -> Result<Settings, ModelError> {
     if let Some(bad) = spec.breaks.iter().find(|t| !t.is_finite()) {
         return Err(ModelError::new(&["breaks"], format!("{bad} is no time")));
     }
-    let OdeSpec { method, rtol, atol, max_steps, .. } = *spec;
+    let OdeSpec { method, atol, max_steps, .. } = *spec;
+    let rtol = spec.rtol.value();
     let max_step = spec.max_step.unwrap_or(f64::INFINITY);
     Ok(Settings { method, rtol, atol, max_steps, max_step, t0, stops: stops(t0, times), breaks: spec.breaks.clone() })
 }
@@ -124,7 +125,8 @@ fn stops(t0: f64, times: &[f64]) -> Vec<f64> {
 
 /// Everything that changes values.
 fn fingerprint(spec: &OdeSpec, code: &str, table: &Table, t0: f64) -> Vec<u8> {
-    let OdeSpec { time, observe, method, rtol, atol, max_steps, .. } = spec;
+    let OdeSpec { time, observe, method, atol, max_steps, .. } = spec;
+    let rtol = spec.rtol.value();
     let mut bytes = format!("ode {code:?} {time:?} {observe:?} {method:?} {rtol:e} {atol:e} {max_steps} {t0:e}").into_bytes();
     if spec.max_step.is_some() || !spec.breaks.is_empty() {
         bytes.extend_from_slice(format!(" {:?} {:?}", spec.max_step, spec.breaks).as_bytes());
@@ -152,7 +154,11 @@ impl Model for Ode {
     }
 
     fn bind(&self, names: &[String]) -> Result<Box<dyn Density + '_>, EvalError> {
-        Ok(Box::new(self.bound(names)?))
+        Ok(Box::new(self.bound(names, &self.settings)?))
+    }
+
+    fn solver(&self) -> Option<&dyn Tolerances> {
+        Some(self)
     }
 
     fn simulator(&self) -> Result<&dyn Simulator, String> {
@@ -176,7 +182,7 @@ impl Model for Ode {
 
 impl Simulator for Ode {
     fn draw(&self, names: &[String], theta: &[f64], rng: &mut ChaCha8Rng) -> Result<Columns, EvalError> {
-        let mut bound = self.bound(names)?;
+        let mut bound = self.bound(names, &self.settings)?;
         bound.solve(theta)?;
         let mut columns = Columns::new();
         for ((noise, prediction), name) in bound.noises.iter_mut().zip(&bound.predictions).zip(self.columns()) {
@@ -191,13 +197,38 @@ impl Simulator for Ode {
     }
 }
 
+impl Tolerances for Ode {
+    fn rtol(&self) -> f64 {
+        self.settings.rtol
+    }
+
+    fn errors(&self, names: &[String], thetas: &[Vec<f64>], rtol: f64) -> Result<Vec<f64>, EvalError> {
+        let at = |rtol: f64| {
+            let atol = self.settings.atol * rtol / self.settings.rtol;
+            self.bound(names, &Settings { rtol, atol, ..self.settings.clone() })
+        };
+        let (mut coarse, mut fine) = (at(rtol)?, at(0.1 * rtol)?);
+        let mut one = |theta: &Vec<f64>| -> Result<f64, EvalError> {
+            coarse.solve(theta)?;
+            fine.solve(theta)?;
+            let mut square = 0.0;
+            for (k, noise) in coarse.noises.iter_mut().enumerate() {
+                noise.set(theta);
+                square += noise.likelihood.squared_distance(&mut noise.run, &coarse.predictions[k], &fine.predictions[k])?;
+            }
+            Ok(square.sqrt() + 0.5 * square)
+        };
+        Ok(thetas.iter().map(|theta| one(theta).unwrap_or(f64::NAN)).collect())
+    }
+}
+
 impl Ode {
     /// Those compared with the solution, in order.
     fn columns(&self) -> Vec<&str> {
         self.spec.observe.iter().map(|observe| observe.column.as_str()).collect()
     }
 
-    fn bound(&self, names: &[String]) -> Result<Bound<'_>, EvalError> {
+    fn bound(&self, names: &[String], settings: &Settings) -> Result<Bound<'_>, EvalError> {
         let place = |input: &equations::Input| names.iter().position(|name| Some(name) == input.name.as_ref());
         let mut noises = Vec::new();
         for likelihood in &self.likelihoods {
@@ -206,7 +237,7 @@ impl Ode {
         }
         Ok(Bound {
             ode: self,
-            solver: Solver::new(&self.code, &self.settings, &self.equations.inputs).map_err(EvalError::Fatal)?,
+            solver: Solver::new(&self.code, settings, &self.equations.inputs).map_err(EvalError::Fatal)?,
             input_places: self.equations.inputs.iter().map(place).collect(),
             inputs: self.equations.inputs.iter().map(|input| input.default).collect(),
             predictions: vec![vec![0.0; self.times.len()]; self.observables.len()],

@@ -46,10 +46,11 @@ pub struct OdeSpec {
     /// (tsit45, and bdf for points where that needs too many steps).
     #[serde(default)]
     pub method: Method,
-    /// Relative tolerance of the solver.
-    #[serde(default = "default_rtol")]
-    pub rtol: f64,
-    /// Absolute tolerance of the solver.
+    /// Relative tolerance of the solver, at each step; `"auto"`: the largest power of ten at which log L of a fit is off by less than 0.01 at the
+    /// best of some prior draws, found once before the first call.
+    #[serde(default)]
+    pub rtol: Rtol,
+    /// Absolute tolerance of the solver; with `rtol = "auto"` a hundredth of that unless it is given.
     #[serde(default = "default_atol")]
     pub atol: f64,
     /// A point that needs more steps than this is rejected.
@@ -65,8 +66,34 @@ pub struct OdeSpec {
     pub breaks: Vec<f64>,
 }
 
-fn default_rtol() -> f64 {
-    1e-6
+/// A relative tolerance: given, or to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a number, or \"auto\", is expected")]
+pub enum Rtol {
+    Number(f64),
+    Auto(Auto),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    Auto,
+}
+
+impl Rtol {
+    /// What is taken until one is found.
+    pub fn value(self) -> f64 {
+        match self {
+            Rtol::Number(value) => value,
+            Rtol::Auto(_) => 1e-6,
+        }
+    }
+}
+
+impl Default for Rtol {
+    fn default() -> Rtol {
+        Rtol::Number(1e-6)
+    }
 }
 
 fn default_atol() -> f64 {

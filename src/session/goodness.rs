@@ -1,7 +1,8 @@
 //! Whether a model that knows its residuals describes the data at all: chi^2 at the best point, and a posterior predictive p-value.
 
 use crate::fit::Fit;
-use crate::job::Job;
+use crate::job::{Job, tolerance};
+use crate::model::Tolerances;
 use crate::stats;
 use crate::stats::special::gamma_tails;
 
@@ -9,6 +10,47 @@ use crate::stats::special::gamma_tails;
 const DRAWS: usize = 100;
 /// A chi^2 less likely than this is worth a word.
 const UNLIKELY: f64 = 1e-4;
+
+/// Rows of the sample, beside the best one, at which the solver's error is looked for.
+const SOLVED: usize = 8;
+/// An error of log L by a solver that is worth a word, and one that makes a result doubtful.
+const OFF: f64 = 0.05;
+const FAR_OFF: f64 = 0.5;
+
+/// Adds `solver_error` to the diagnostics, of a model that solves equations, and a warning where its tolerances are too large.
+pub fn solved(job: &Job, fit: &mut Fit) {
+    let Some(solver) = job.model.solver() else { return };
+    let d = fit.names.len();
+    let mut rows = vec![fit.best];
+    if fit.optimum.is_none() {
+        rows.extend(stats::systematic(&fit.weights(), SOLVED, job.seed));
+    }
+    let thetas: Vec<Vec<f64>> = rows.iter().map(|row| fit.theta[row * d..(row + 1) * d].to_vec()).collect();
+    let Some((error, warning)) = solver_error(solver, job.space.names(), &thetas) else { return };
+    fit.diagnostics.push(("solver_error".to_string(), error));
+    if let Some(warning) = warning {
+        if error > FAR_OFF {
+            fit.verdict.doubt(warning.clone());
+        }
+        fit.warnings.push(warning);
+    }
+}
+
+/// Largest error of log L by the solver's tolerances at `thetas`, and in plain words, where it matters, the tolerance that would do.
+pub fn solver_error(solver: &dyn Tolerances, names: &[String], thetas: &[Vec<f64>]) -> Option<(f64, Option<String>)> {
+    let errors = solver.errors(names, thetas, solver.rtol()).ok()?;
+    let error = errors.into_iter().filter(|error| error.is_finite()).reduce(f64::max)?;
+    let warning = (error > OFF).then(|| {
+        let first = (1.0 - libm::log10(solver.rtol())).floor() as i32;
+        let would_do = tolerance::enough(solver, names, thetas, first..=first.max(12)).unwrap_or(f64::NAN);
+        format!(
+            "log L is off by about {} by the tolerances of the solver (rtol = {:e}): rtol = {would_do:e}, and atol as much smaller, would do, or rtol = \"auto\"",
+            crate::output::text::significant(error, 2),
+            solver.rtol()
+        )
+    });
+    Some((error, warning))
+}
 
 /// Adds `chi2`, `chi2_data` and `posterior_predictive_p` to the diagnostics, and a warning where data and model cannot both be right.
 ///

@@ -22,7 +22,7 @@ mod specimens;
 mod watchdog;
 
 pub use computed::Computed;
-pub use goodness::warning as misfit;
+pub use goodness::{solver_error, warning as misfit};
 pub use identity::{Change, Identity, PROGRAM};
 pub use keeper::Keeper;
 pub use probe::not_reproducible;
@@ -247,6 +247,7 @@ fn lead(root: &Root, job: &Job, site: &Site, threads: usize, lead: Lead, start: 
     let extra = keeper.computed.of(&posterior);
     let mut fit = Fit::new(posterior, &job.space, &extra).map_err(|e| e.to_string())?;
     goodness::goodness(job, &mut fit);
+    goodness::solved(job, &mut fit);
     fit.warnings.extend(doubt);
     Ok((Outcome::Done(Box::new(fit)), effort))
 }

@@ -5,6 +5,7 @@ mod common;
 mod support;
 
 mod architecture;
+mod certified;
 mod command;
 mod corners;
 mod crashing;
@@ -25,6 +26,8 @@ mod nuts;
 mod ode;
 #[cfg(feature = "ode")]
 mod ode_steps;
+#[cfg(feature = "ode")]
+mod ode_tolerance;
 mod optimise;
 mod output;
 mod plugin;

@@ -7,7 +7,7 @@ use crate::job::{Job, OutputSpec, RunSpec};
 use crate::model::Density;
 use crate::output::text;
 use crate::sampler::EngineSpec;
-use crate::session::{self, misfit, not_reproducible};
+use crate::session::{self, misfit, not_reproducible, solver_error};
 use crate::world::World;
 
 /// Draws that are called once more.
@@ -97,6 +97,9 @@ fn best_point(job: &Job, seconds: f64) -> Vec<String> {
         .for_each(|warning| *warning = format!("at the best point of a short search {warning} (a wrong sign in log L, or units?)"));
     let chi_squared = job.model.bind(job.space.names()).ok().and_then(|mut density| density.chi_squared(&best.theta)?.ok());
     found.extend(chi_squared.and_then(|(chi2, n)| misfit(chi2, n, job.space.n_free(), None)));
+    let by_solver =
+        job.model.solver().and_then(|solver| solver_error(solver, job.space.names(), &[best.theta[..job.space.names().len()].to_vec()]));
+    found.extend(by_solver.and_then(|(_, warning)| warning));
     found
 }
 

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{fold, unfold};
 use super::constants::Constants;
-use super::eigen;
 use super::stop::{Past, Tolerances};
 use crate::random::{Purpose, fill_normal, stream};
-use crate::sampler::optimise::{Cube, Ending, Reply, Search};
+use crate::sampler::optimise::{Cube, Ending, Reply, Search, eigen};
 
 /// A standard deviation is at most this share of a coordinate's range.
 const WIDEST: f64 = 1.0 / 3.0;

@@ -1,9 +1,8 @@
 //! CMA-ES with active update, and with restarts of growing population side by side. `evolution` is one search, `stop` its end,
-//! `constants` its rates, `bounds` its way of staying inside, `eigen` its linear algebra.
+//! `constants` its rates, `bounds` its way of staying inside.
 
 mod bounds;
 mod constants;
-mod eigen;
 mod evolution;
 mod settings;
 mod stop;
@@ -14,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::evolution::{Brief, Evolution};
 use self::stop::Tolerances;
-use super::optimise::{Cube, Fleet, Lane, Order, Plan, starts};
+use super::optimise::{Cube, Fleet, Lane, Order, Plan, chosen, starts};
 use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 use crate::random::{Purpose, stream, uniform};
 
@@ -62,15 +61,15 @@ impl Searches {
         self.order(cube, search, lambda, self.settings.sigma, self.settings.generations(n_dim, lambda))
     }
 
-    /// The `number`-th small search beside the large one of `round` (Hansen 2009, section 2): population and step by chance, calls
-    /// half of those of the large one before.
+    /// The `number`-th small search beside the large one of `round` (Hansen 2009, section 2): population and step by chance. It may take twice the
+    /// calls of the large one before, not half: it begins at a good point, and is to come to its end there.
     fn small(&self, cube: &Cube, search: usize, round: usize, number: usize, calls: u64) -> Order<Brief> {
         let mut rng = stream(self.seed, Purpose::Restarts, round as u64, number as u64);
         let (a, b) = (uniform(&mut rng), uniform(&mut rng));
         let n_dim = cube.n_dim;
         let lambda = (self.settings.population(n_dim) as f64 * libm::pow(libm::pow(2.0, round as f64 - 1.0), a * a)) as usize;
         let sigma = self.settings.sigma * libm::pow(10.0, -2.0 * b);
-        let generations = self.settings.generations(n_dim, lambda).min(calls / (2 * lambda as u64)).max(1);
+        let generations = self.settings.generations(n_dim, lambda).min(2 * calls / lambda as u64).max(1);
         self.order(cube, search, lambda, sigma, generations)
     }
 }
@@ -96,6 +95,22 @@ impl Plan for Searches {
             }
             _ => vec![],
         }
+    }
+
+    fn screening(&self) -> (usize, Vec<usize>) {
+        let own = chosen(&self.settings.points, self.settings.start);
+        // Small searches are the only ones that stay near where they begin.
+        let small = |k: &usize| *k > 0 && !(k - 1).is_multiple_of(1 + SMALL);
+        let open = own..self.places.len();
+        let searches = match self.settings.restarts {
+            Restarts::Bipop => open.filter(small).collect(),
+            _ => open.step_by(2).collect(),
+        };
+        (self.settings.screen(self.places.first().map_or(0, Vec::len)), searches)
+    }
+
+    fn begin_at(&mut self, search: usize, u: Vec<f64>) {
+        self.places[search] = u;
     }
 
     fn n_like_max(&self) -> Option<u64> {

@@ -15,7 +15,7 @@ pub enum Restarts {
     None,
     /// Each has twice the population of the one before; all run side by side (Auger & Hansen 2005).
     Ipop,
-    /// The same, and beside each but the first two of small population and step, on half the calls of the last large one (Hansen 2009).
+    /// The same, and beside each but the first two of small population and step, on at most twice the calls of the last large one (after Hansen 2009).
     #[default]
     Bipop,
 }
@@ -30,6 +30,10 @@ pub struct Settings {
     pub n_starts: usize,
     /// Where the first search begins: `median` of the priors, or `random`; the others are spread over the prior.
     pub start: Start,
+    /// Points spread over the prior that are looked at before the searches begin: every other search that has no place of its own (with `bipop`: every
+    /// small one) begins at the best of them. As many as ten generations of the largest population take by default; 0 for none, and at most a fifth of `n_like_max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_screen: Option<usize>,
     /// Points at which the first searches begin instead: prior quantiles of the free parameters, from 0 to 1, in the job's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<Vec<f64>>,
@@ -62,6 +66,7 @@ impl Default for Settings {
         Settings {
             n_starts: 4,
             start: Start::Median,
+            n_screen: None,
             points: vec![],
             restarts: Restarts::Bipop,
             population: None,
@@ -77,6 +82,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub fn screen(&self, n_dim: usize) -> usize {
+        let doublings = if self.restarts == Restarts::None { 0 } else { self.n_starts.clamp(1, 12) - 1 };
+        self.n_screen.unwrap_or((10 * self.population(n_dim)) << doublings)
+    }
+
     pub fn population(&self, n_dim: usize) -> usize {
         self.population.unwrap_or_else(|| population(n_dim))
     }

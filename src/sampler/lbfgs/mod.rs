@@ -11,7 +11,7 @@ pub use settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use self::descent::{Brief, Descent};
-use super::optimise::{Cube, Fleet, Lane, Order, Plan, starts};
+use super::optimise::{Cube, Fleet, Lane, Order, Plan, chosen, starts};
 use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 
 /// The searches of a job: all begin at once.
@@ -42,6 +42,15 @@ impl Plan for Searches {
         let brief = Brief { cube: cube.clone(), exact: self.exact, difference, memory, tolerance, steps };
         let places = std::mem::take(&mut self.places);
         places.into_iter().map(|u| Order { u, brief: brief.clone(), share: 1.0 }).collect()
+    }
+
+    fn screening(&self) -> (usize, Vec<usize>) {
+        let own = chosen(&self.settings.points, self.settings.start);
+        (self.settings.screen(self.places.first().map_or(0, Vec::len), self.exact), (own..self.places.len()).step_by(2).collect())
+    }
+
+    fn begin_at(&mut self, search: usize, u: Vec<f64>) {
+        self.places[search] = u;
     }
 
     fn n_like_max(&self) -> Option<u64> {

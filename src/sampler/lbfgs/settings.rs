@@ -17,6 +17,10 @@ pub struct Settings {
     pub n_starts: usize,
     /// Where the first search begins: `median` of the priors, or `random`; the others are spread over the prior.
     pub start: Start,
+    /// Points spread over the prior that are looked at before the searches begin: every other search that has no place of its own begins at the
+    /// best of them. As many as ten steps of all searches take by default; 0 for none, and at most a fifth of `n_like_max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_screen: Option<usize>,
     /// Points at which the first searches begin instead: prior quantiles of the free parameters, from 0 to 1, in the job's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<Vec<f64>>,
@@ -38,6 +42,7 @@ impl Default for Settings {
         Settings {
             n_starts: 8,
             start: Start::Median,
+            n_screen: None,
             points: vec![],
             memory: 10,
             tol_log_like: 1e-7,
@@ -45,6 +50,13 @@ impl Default for Settings {
             difference: 1e-4,
             n_like_max: None,
         }
+    }
+}
+
+impl Settings {
+    /// `exact`: the model has gradients.
+    pub fn screen(&self, n_dim: usize, exact: bool) -> usize {
+        self.n_screen.unwrap_or(10 * self.n_starts * if exact { 1 } else { 2 * n_dim + 1 })
     }
 }
 

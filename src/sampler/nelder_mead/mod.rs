@@ -8,7 +8,7 @@ pub use settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use self::simplex::{Brief, Simplex};
-use super::optimise::{Cube, Fleet, Lane, Order, Plan, starts};
+use super::optimise::{Cube, Fleet, Lane, Order, Plan, chosen, starts};
 use super::{Engine, EngineSettings, EngineSpec, Problem, SamplerError};
 
 /// The searches of a job: all begin at once.
@@ -39,6 +39,15 @@ impl Plan for Searches {
         let brief = || Brief { cube: cube.clone(), size, tolerance, calls };
         let places = std::mem::take(&mut self.places);
         places.into_iter().map(|u| Order { u, brief: brief(), share: 1.0 }).collect()
+    }
+
+    fn screening(&self) -> (usize, Vec<usize>) {
+        let own = chosen(&self.settings.points, self.settings.start);
+        (self.settings.screen(), (own..self.places.len()).step_by(2).collect())
+    }
+
+    fn begin_at(&mut self, search: usize, u: Vec<f64>) {
+        self.places[search] = u;
     }
 
     fn n_like_max(&self) -> Option<u64> {

@@ -15,6 +15,10 @@ pub struct Settings {
     pub n_starts: usize,
     /// Where the first search begins: `median` of the priors, or `random`; the others are spread over the prior.
     pub start: Start,
+    /// Points spread over the prior that are looked at before the searches begin: every other search that has no place of its own begins at the
+    /// best of them. 100 for each search by default; 0 for none, and at most a fifth of `n_like_max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n_screen: Option<usize>,
     /// Points at which the first searches begin instead: prior quantiles of the free parameters, from 0 to 1, in the job's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<Vec<f64>>,
@@ -32,11 +36,24 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { n_starts: 8, start: Start::Median, points: vec![], size: 0.1, tol_log_like: 1e-8, n_like_start: None, n_like_max: None }
+        Settings {
+            n_starts: 8,
+            start: Start::Median,
+            n_screen: None,
+            points: vec![],
+            size: 0.1,
+            tol_log_like: 1e-8,
+            n_like_start: None,
+            n_like_max: None,
+        }
     }
 }
 
 impl Settings {
+    pub fn screen(&self) -> usize {
+        self.n_screen.unwrap_or(100 * self.n_starts)
+    }
+
     pub fn like_start(&self, n_dim: usize) -> u64 {
         self.n_like_start.unwrap_or(2000 * n_dim as u64)
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::curvature::{Curvature, most_calls};
+use super::curvature::{Curvature, reserve};
+use super::start::spread;
 use super::{Cube, Lane, Order, Reply, Search};
 use crate::sampler::{self, Ask, EngineSpec, Posterior, Problem, Progress, Sampler, SamplerError, saved};
 use crate::task::{Answer, Task, TaskId, Work};
@@ -15,6 +16,10 @@ pub trait Plan: Serialize + DeserializeOwned {
 
     /// Those that begin in `cube` when all `before` have ended; none when that was all. Depends on nothing else.
     fn round(&mut self, cube: &Cube, before: &[Lane<Self::Search>]) -> Vec<Order<<Self::Search as Search>::Brief>>;
+    /// How many points spread over the prior to look at before the first round, and the searches that are to begin at the best of them.
+    fn screening(&self) -> (usize, Vec<usize>);
+    /// Where a search of theirs begins instead.
+    fn begin_at(&mut self, search: usize, u: Vec<f64>);
     fn n_like_max(&self) -> Option<u64>;
     /// Takes over the limit of calls of `spec`; false where that is no different or the engine is another.
     fn raise(&mut self, spec: &EngineSpec) -> bool;
@@ -22,6 +27,8 @@ pub trait Plan: Serialize + DeserializeOwned {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Stage {
+    /// Looks over the prior for points to begin at.
+    Screening,
     Searching,
     Measuring,
     Finished,
@@ -38,9 +45,12 @@ pub struct Fleet<P: Plan> {
     pub(super) lanes: Vec<Lane<P::Search>>,
     pub(super) stage: Stage,
     pub(super) curvature: Option<Curvature>,
-    /// Of the covariance, asked for and answered in this batch, and in all.
+    /// Of the screening, and then of the covariance: points asked for and answers in this batch; calls in all of each, and those of the
+    /// screening that failed.
+    batch: Vec<Vec<f64>>,
     replies: Vec<Reply>,
-    asked: usize,
+    screened: u64,
+    pub(super) failed: u64,
     measured: u64,
     mail: VecDeque<Task>,
 }
@@ -53,10 +63,12 @@ impl<P: Plan> Fleet<P> {
             cube: Cube::new(problem.n_dim, &problem.periodic),
             gradient: problem.gradient,
             lanes: vec![],
-            stage: Stage::Searching,
+            stage: Stage::Screening,
             curvature: None,
+            batch: vec![],
             replies: vec![],
-            asked: 0,
+            screened: 0,
+            failed: 0,
             measured: 0,
             mail: VecDeque::new(),
         }
@@ -64,7 +76,7 @@ impl<P: Plan> Fleet<P> {
 
     /// Likelihood calls asked for.
     pub(super) fn calls(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.calls).sum::<u64>() + self.measured
+        self.lanes.iter().map(|lane| lane.calls).sum::<u64>() + self.screened + self.measured
     }
 
     /// The lane with the best point; the first of equals.
@@ -73,9 +85,22 @@ impl<P: Plan> Fleet<P> {
         points.reduce(|best, next| if next.1.1 < best.1.1 { next } else { best })
     }
 
+    /// The best point of all and its cost, with the lane that found it: the leader's, or where the last steps led from it.
+    pub(super) fn top(&self) -> Option<(usize, (&Vec<f64>, f64))> {
+        let (leader, (u, cost)) = self.leader()?;
+        let climbed = self.curvature.as_ref().filter(|curvature| curvature.cost < *cost);
+        Some((leader, climbed.map_or((u, *cost), |curvature| (&curvature.u, curvature.cost))))
+    }
+
     fn advance(&mut self) {
         loop {
             match self.stage {
+                Stage::Screening => {
+                    if !self.screen() {
+                        return;
+                    }
+                    self.stage = Stage::Searching;
+                }
                 Stage::Searching => {
                     self.lanes.iter_mut().for_each(|lane| lane.advance(&mut self.mail));
                     if !self.lanes.iter().all(Lane::rests) {
@@ -96,6 +121,37 @@ impl<P: Plan> Fleet<P> {
         }
     }
 
+    /// True when it is known where searches begin.
+    fn screen(&mut self) -> bool {
+        if self.batch.is_empty() {
+            let (n, searches) = self.plan.screening();
+            let n = self.plan.n_like_max().map_or(n, |most| n.min((most / MOST_SCREENED) as usize));
+            if searches.is_empty() || n == 0 {
+                return true;
+            }
+            let batch = spread(n, self.cube.n_dim, self.seed, 1);
+            self.screened = n as u64;
+            self.post(SCREENING, 0, batch);
+        }
+        if self.replies.len() < self.batch.len() {
+            return false;
+        }
+        let points = std::mem::take(&mut self.batch).into_iter().zip(std::mem::take(&mut self.replies));
+        let mut possible: Vec<(Vec<f64>, f64)> =
+            points.map(|(u, reply)| (u, reply.cost)).filter(|(_, cost)| *cost < f64::INFINITY).collect();
+        self.failed = self.screened - possible.len() as u64;
+        possible.sort_by(|a, b| a.1.total_cmp(&b.1));
+        self.plan.screening().1.into_iter().zip(possible).for_each(|(search, (u, _))| self.plan.begin_at(search, u));
+        true
+    }
+
+    /// Asks for a batch.
+    fn post(&mut self, lane: u32, first: u64, batch: Vec<Vec<f64>>) {
+        let task = |(at, u): (usize, &Vec<f64>)| Task { id: TaskId { lane, seq: first + at as u64 }, work: Work::LogLike(u.clone()) };
+        self.mail.extend(batch.iter().enumerate().map(task));
+        self.batch = batch;
+    }
+
     /// False where no search begins.
     fn begin_round(&mut self) -> bool {
         if self.lanes.iter().any(Lane::out_of_calls) {
@@ -114,7 +170,7 @@ impl<P: Plan> Fleet<P> {
         let Some(most) = self.plan.n_like_max() else {
             return self.lanes.iter_mut().for_each(|lane| lane.limit = u64::MAX);
         };
-        let left = most.saturating_sub(self.calls() + most_calls(self.cube.n_dim)) as f64;
+        let left = most.saturating_sub(self.calls() + reserve(self.cube.n_dim)) as f64;
         let open = || self.lanes[first..].iter().filter(|lane| lane.ending().is_none());
         let total: f64 = open().map(Lane::share).sum();
         for lane in self.lanes[first..].iter_mut().filter(|lane| lane.ending().is_none()) {
@@ -123,31 +179,26 @@ impl<P: Plan> Fleet<P> {
     }
 
     fn begin_measuring(&mut self) {
-        let best = self.leader().map(|(_, best)| best.clone());
-        self.curvature = best.map(|(u, cost)| Curvature::new(self.cube.clone(), u, cost));
-        (self.asked, self.replies) = (0, vec![]);
+        let left = self.plan.n_like_max().map_or(u64::MAX, |most| most.saturating_sub(self.calls()));
+        let best = self.top().map(|(_, (u, cost))| (u.clone(), cost));
+        self.curvature = best.map(|(u, cost)| Curvature::new(self.cube.clone(), u, cost, self.gradient, left));
+        (self.batch, self.replies) = (vec![], vec![]);
         self.stage = Stage::Measuring;
     }
 
     /// True when the covariance is there, or cannot be had.
     fn measure(&mut self) -> bool {
         let Some(curvature) = &mut self.curvature else { return true };
-        if self.asked > 0 && self.replies.len() == self.asked {
-            curvature.take(&std::mem::take(&mut self.replies));
-            self.asked = 0;
+        if !self.batch.is_empty() && self.replies.len() == self.batch.len() {
+            curvature.take(&std::mem::take(&mut self.batch), &std::mem::take(&mut self.replies));
         }
-        if curvature.is_done() {
-            return true;
-        }
-        if self.asked == 0 {
+        if self.batch.is_empty() {
             let batch = curvature.batch();
-            self.asked = batch.len();
-            let (lane, first) = (MEASURING, self.measured);
-            let task = |(at, u)| Task { id: TaskId { lane, seq: first + at as u64 }, work: Work::LogLike(u) };
-            self.mail.extend(batch.into_iter().enumerate().map(task));
-            self.measured += self.asked as u64;
+            let first = self.measured;
+            self.measured += batch.len() as u64;
+            self.post(MEASURING, first, batch);
         }
-        false
+        self.batch.is_empty()
     }
 
     fn reply(&self, answer: Answer) -> Result<Reply, SamplerError> {
@@ -166,6 +217,9 @@ impl<P: Plan> Fleet<P> {
 
 /// Lane of the covariance.
 const MEASURING: u32 = u32::MAX;
+/// Lane of the points looked at first, and the share of the calls allowed that they may take, inverse.
+const SCREENING: u32 = u32::MAX - 1;
+const MOST_SCREENED: u64 = 5;
 
 impl<P: Plan> Sampler for Fleet<P> {
     fn ask(&mut self, room: usize) -> Ask {
@@ -180,7 +234,7 @@ impl<P: Plan> Sampler for Fleet<P> {
     fn tell(&mut self, answer: Answer) -> Result<(), SamplerError> {
         let number = answer.id.lane;
         let reply = self.reply(answer)?;
-        if number == MEASURING {
+        if number == MEASURING || number == SCREENING {
             self.replies.push(reply);
             return Ok(());
         }

@@ -1,10 +1,11 @@
 //! What the optimisers share: searches side by side, each a lane that asks for a batch and is told its values.
 //!
 //! `cube` is where they search, `start` where they begin, `lane` runs one search, `fleet` all of them as a sampler,
-//! `curvature` takes the covariance at the best point, `verdict` says what came of it.
+//! `curvature` takes the last steps to the top and the covariance there (`eigen`: its linear algebra), `verdict` says what came of it.
 
 mod cube;
 mod curvature;
+pub mod eigen;
 mod fleet;
 mod lane;
 mod start;
@@ -13,7 +14,7 @@ mod verdict;
 pub use cube::Cube;
 pub use fleet::{Fleet, Plan};
 pub use lane::{Lane, Order};
-pub use start::{Start, starts};
+pub use start::{Start, chosen, starts};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -77,7 +78,7 @@ pub fn check(n_dim: usize, searches: usize, points: &[Vec<f64>], tolerance: f64,
     if !(tolerance > 0.0 && tolerance.is_finite()) {
         return refuse("tol_log_like", tolerance, "above 0");
     }
-    let least = curvature::most_calls(n_dim) + 100 * searches as u64;
+    let least = curvature::reserve(n_dim) + 100 * searches as u64;
     match n_like_max {
         Some(most) if most < least => refuse("n_like_max", most, format!("at least {least} (100 a start, and the covariance)")),
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Where searches begin: at given points, the median of the prior, or spread over it.
+//! Where searches begin: at given points, the median of the prior, spread over it, or at the best of many points spread over it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,14 +24,24 @@ pub fn starts(n: usize, n_dim: usize, points: &[Vec<f64>], start: Start, seed: u
         all.push(vec![0.5; n_dim]);
     }
     let rest = n - all.len();
-    let columns: Vec<Vec<f64>> = (0..n_dim).map(|j| column(rest, j, seed)).collect();
-    all.extend((0..rest).map(|k| columns.iter().map(|column| column[k]).collect()));
+    all.extend(spread(rest, n_dim, seed, 0));
     all
 }
 
+/// Of those, the first that the job chose: given points, or the median.
+pub fn chosen(points: &[Vec<f64>], start: Start) -> usize {
+    if points.is_empty() { usize::from(start == Start::Median) } else { points.len() }
+}
+
+/// A Latin hypercube of `n` points, one for each `number`.
+pub fn spread(n: usize, n_dim: usize, seed: u64, number: u64) -> Vec<Vec<f64>> {
+    let columns: Vec<Vec<f64>> = (0..n_dim).map(|j| column(n, j, seed, number)).collect();
+    (0..n).map(|k| columns.iter().map(|column| column[k]).collect()).collect()
+}
+
 /// One coordinate of the hypercube: a point in each slice, shuffled (Fisher & Yates).
-fn column(n: usize, j: usize, seed: u64) -> Vec<f64> {
-    let mut rng = stream(seed, Purpose::Starts, j as u64, 0);
+fn column(n: usize, j: usize, seed: u64, number: u64) -> Vec<f64> {
+    let mut rng = stream(seed, Purpose::Starts, j as u64, number);
     let mut slices: Vec<f64> = (0..n).map(|k| (k as f64 + uniform(&mut rng)) / n as f64).collect();
     for k in (1..n).rev() {
         slices.swap(k, (uniform(&mut rng) * (k + 1) as f64) as usize);

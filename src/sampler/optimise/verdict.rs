@@ -1,11 +1,14 @@
 //! What the searches found: the best point, how many agree on it, and what is wrong with it, in plain words.
 
+use super::curvature::Curvature;
 use super::fleet::{Fleet, Plan, Stage};
 use super::{Lane, Search};
 use crate::sampler::{Optimum, Posterior, Progress, SamplerError};
 
 /// Searches agree that end within this of the best log L: a seventh of a standard deviation in one parameter.
 const SAME_HEIGHT: f64 = 0.01;
+/// Or short of it on the same peak: within so much of its log L, and within so many standard deviations, squared.
+const CLOSE: f64 = 1.0;
 /// And at the same place, where the covariance says nothing.
 const SAME_PLACE: f64 = 1e-3;
 
@@ -28,13 +31,14 @@ struct Tally {
 impl<P: Plan> Fleet<P> {
     pub(super) fn standing(&self) -> Progress {
         let phase = match self.stage {
+            Stage::Screening => "looking over the prior",
             Stage::Searching => "searching",
             Stage::Measuring => "measuring the covariance",
             Stage::Finished => "finished",
         };
         let ended = self.lanes.iter().filter(|lane| lane.rests()).count() as f64;
         let mut details = vec![("searches".into(), self.lanes.len() as f64), ("ended".into(), ended)];
-        details.extend(self.leader().map(|(_, best)| ("best log L".to_string(), -best.1)));
+        details.extend(self.top().map(|(_, best)| ("best log L".to_string(), -best.1)));
         Progress {
             phase: phase.into(),
             fraction: matches!(self.stage, Stage::Finished).then_some(1.0),
@@ -49,15 +53,17 @@ impl<P: Plan> Fleet<P> {
     /// The end points of all searches, best first, with all weight on the best.
     pub(super) fn verdict(&self) -> Result<Posterior, SamplerError> {
         let calls = self.calls();
-        let Some((leader, (u, cost))) = self.leader() else {
+        let Some((leader, (u, cost))) = self.top() else {
             let what = format!("none of the {calls} points evaluated has a likelihood above zero: check the model and the priors");
             return Err(SamplerError(what));
         };
-        let mut ends: Vec<&(Vec<f64>, f64)> = self.lanes.iter().filter_map(|lane| lane.best.as_ref()).collect();
+        let others = self.lanes.iter().enumerate().filter(|(at, _)| *at != leader);
+        let mut ends: Vec<(&Vec<f64>, f64)> = others.filter_map(|(_, lane)| lane.best.as_ref().map(|(u, cost)| (u, *cost))).collect();
+        ends.push((u, cost));
         ends.sort_by(|a, b| a.1.total_cmp(&b.1));
         let covariance = self.curvature.as_ref().map_or(vec![], |curvature| curvature.covariance.clone());
         let at_bound = (0..self.cube.n_dim).filter(|i| self.cube.at_bound(*i, u[*i])).collect();
-        let tally = self.tally(u, *cost, &covariance);
+        let tally = self.tally(u, &covariance);
         let optimum = Optimum { u: u.clone(), covariance, at_bound, starts: tally.started, agree: tally.agree };
         Ok(Posterior {
             n_dim: self.cube.n_dim,
@@ -75,14 +81,17 @@ impl<P: Plan> Fleet<P> {
         })
     }
 
-    fn tally(&self, u: &[f64], cost: f64, covariance: &[f64]) -> Tally {
+    /// Beside the best of the searches, and where the last steps led from there.
+    fn tally(&self, u: &[f64], covariance: &[f64]) -> Tally {
+        let cost = self.leader().map_or(f64::INFINITY, |(_, best)| best.1);
+        let close = |u: &[f64]| self.curvature.as_ref().and_then(|curvature| curvature.distance(u)).is_some_and(|d| d < CLOSE);
         let mut tally = Tally { started: self.lanes.len(), next: f64::NEG_INFINITY, ..Tally::default() };
         for lane in &self.lanes {
             let converged = lane.ending().is_some_and(|ending| ending.converged);
             tally.unconverged += usize::from(!converged);
             match &lane.best {
                 None => tally.failed += 1,
-                Some(end) if end.1 <= cost + SAME_HEIGHT => {
+                Some(end) if end.1 <= cost + SAME_HEIGHT || (end.1 <= cost + CLOSE && close(&end.0)) => {
                     tally.agree += 1;
                     tally.confirmed |= converged;
                     tally.elsewhere += usize::from(!self.same_place(u, &end.0, covariance));
@@ -104,7 +113,7 @@ impl<P: Plan> Fleet<P> {
     }
 
     fn diagnostics(&self, tally: &Tally) -> Vec<(String, f64)> {
-        let failed: u64 = self.lanes.iter().map(|lane| lane.failed).sum();
+        let failed: u64 = self.failed + self.lanes.iter().map(|lane| lane.failed).sum::<u64>();
         let converged = (tally.started - tally.unconverged) as f64;
         let mut all = vec![
             ("starts".to_string(), tally.started as f64),
@@ -114,6 +123,7 @@ impl<P: Plan> Fleet<P> {
         ];
         if let Some(curvature) = self.curvature.as_ref().filter(|curvature| !curvature.covariance.is_empty()) {
             all.push(("expected_gain".into(), curvature.expected_gain));
+            all.push(("log_like_noise".into(), curvature.noise));
             all.extend(curvature.laplace().map(|log_z| ("log_z_laplace".to_string(), log_z)));
         }
         all
@@ -124,12 +134,21 @@ impl<P: Plan> Fleet<P> {
         if !matches!(self.stage, Stage::Finished) {
             warnings.push("the run is not finished: this is the best point so far".to_string());
         }
-        if !tally.confirmed {
+        let confirms = self.curvature.as_ref().is_some_and(Curvature::confirms);
+        // However the search ended, it did: second derivatives show that the steps from there led to a maximum.
+        let confirmed = tally.confirmed || confirms && self.lanes[leader].ending().is_some();
+        let waiting = self.lanes.iter().filter(|lane| lane.out_of_calls()).count();
+        if confirmed && waiting > 0 {
+            let all = tally.started;
+            warnings
+                .push(format!("not converged: n_like_max calls were made before {waiting} of {all} searches had ended; raise n_like_max"));
+        } else if !confirmed {
             warnings.extend(self.not_converged(&self.lanes[leader]));
         }
         warnings.extend(disagreement(tally));
         if let Some(curvature) = &self.curvature {
             warnings.extend(curvature.trouble.as_ref().map(|why| format!("there are no errors of the parameters: {why}")));
+            warnings.extend(curvature.doubt.as_ref().map(|why| format!("the errors of the parameters are rough: {why}")));
             if curvature.expected_gain > SAME_HEIGHT {
                 let gain = curvature.expected_gain;
                 warnings.push(format!("the best point is not at the top: by the curvature there, log L rises by {gain:.2} beside it"));
