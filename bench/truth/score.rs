@@ -60,12 +60,6 @@ impl Row {
     pub fn is_silent_failure(&self) -> bool {
         self.verdict == Level::Converged.word() && !self.faults().is_empty()
     }
-
-    /// The largest score of means, sds or tails (`of` these words).
-    pub fn worst(&self, of: &[&str]) -> f64 {
-        let scores = self.checks.iter().filter(|c| of.contains(&c.what.as_str())).map(|c| c.score);
-        scores.fold(0.0, |worst: f64, s| if s.abs() > worst.abs() || s.is_nan() { s } else { worst })
-    }
 }
 
 /// Runs an engine on a problem.
@@ -170,10 +164,4 @@ pub fn cpu_seconds() -> f64 {
         usage.assume_init()
     };
     usage.ru_utime.tv_sec as f64 + 1e-6 * usage.ru_utime.tv_usec as f64
-}
-
-pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }
