@@ -62,7 +62,7 @@ fn line(rows: &[&Row]) -> String {
     let worst = z.iter().fold(0.0f64, |a, z| a.max(z.abs()));
     let z = if z.is_empty() { "| | |".into() } else { format!("{mean:+.2} | {sd:.2} | {worst:.1} |") };
     let farthest = |of: &[&str]| {
-        let worst = rows.iter().map(|r| worst(r, of)).fold(0.0f64, |a, s| if s.abs() > a.abs() { s } else { a });
+        let worst = rows.iter().map(|r| farthest_of(r, of)).fold(0.0f64, |a, s| if s.abs() > a.abs() { s } else { a });
         format!("{worst:+.1}")
     };
     let count = |verdict: &str| rows.iter().filter(|r| r.verdict == verdict).count();
@@ -83,7 +83,7 @@ fn line(rows: &[&Row]) -> String {
 }
 
 /// The largest score of means, sds or tails (`of` these words).
-fn worst(row: &Row, of: &[&str]) -> f64 {
+fn farthest_of(row: &Row, of: &[&str]) -> f64 {
     let scores = row.checks.iter().filter(|c| of.contains(&c.what.as_str())).map(|c| c.score);
     scores.fold(0.0, |worst: f64, s| if s.abs() > worst.abs() || s.is_nan() { s } else { worst })
 }

@@ -68,5 +68,6 @@ fn reactions(fine: f64) -> Problem {
     let log_like = move |x: &[f64]| -> f64 { data.iter().map(|(t, y)| ln_normal(*y, middle(*t, x), x[2])).sum() };
     let n = 70.0 * fine;
     let axes = [Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 10.0, n)];
-    solved(vec![half_cauchy(1.0), half_cauchy(1.0), half_normal(1.0)], log_like, &axes)
+    // The rates may change places where the noise is larger: a second mode, of little mass.
+    solved(vec![half_cauchy(1.0), half_cauchy(1.0), half_normal(1.0)], log_like, &axes).not_for(MODES)
 }
