@@ -43,9 +43,9 @@ fn the_bank_has_thirty_problems_and_more_of_different_names() {
 }
 
 #[test]
-fn cheap_problems_of_the_bank_are_right_by_every_engine_that_samples() {
+fn cheap_problems_of_the_bank_are_right_by_engines_of_three_kinds() {
     let cheap = ["slope-turns,3,3,1e-1", "line-far-prior-2", "logistic-3", "banana-2", "separated-2", "poisson-3"];
-    for method in ["importance-nested", "nested", "nuts", "ensemble"] {
+    for method in ["importance-nested", "nested", "ensemble"] {
         let rows = rows(method, &cheap, 0..1);
         assert_eq!(rows.len(), cheap.len());
         no_failure_is_silent(&rows);
