@@ -51,8 +51,8 @@ pub struct Check {
 impl Row {
     /// Where it is wrong by more than it says.
     pub fn faults(&self) -> Vec<String> {
-        let z = self.z.filter(|z| !(z.abs() <= LOG_Z_LIMIT)).map(|z| format!("z {z:+.1}"));
-        let wrong = self.checks.iter().filter(|c| !(c.score.abs() <= LIMIT));
+        let z = self.z.filter(|z| z.is_nan() || z.abs() > LOG_Z_LIMIT).map(|z| format!("z {z:+.1}"));
+        let wrong = self.checks.iter().filter(|c| c.score.is_nan() || c.score.abs() > LIMIT);
         z.into_iter().chain(wrong.map(|c| format!("{} {} {:+.1} ({:+.3})", c.of, c.what, c.score, c.off))).collect()
     }
 
