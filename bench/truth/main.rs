@@ -12,8 +12,9 @@ mod table;
 
 use bank::Entry;
 use fitjob::sampler::EngineSpec;
-use score::{Row, mean_and_sd, measure};
+use score::{Row, measure};
 use std::io::Write;
+use table::mean_and_sd;
 
 fn main() {
     let mut args = std::env::args().skip(1);

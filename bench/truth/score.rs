@@ -51,20 +51,14 @@ pub struct Check {
 impl Row {
     /// Where it is wrong by more than it says.
     pub fn faults(&self) -> Vec<String> {
-        let z = self.z.filter(|z| !(z.abs() <= LOG_Z_LIMIT)).map(|z| format!("z {z:+.1}"));
-        let wrong = self.checks.iter().filter(|c| !(c.score.abs() <= LIMIT));
+        let z = self.z.filter(|z| z.is_nan() || z.abs() > LOG_Z_LIMIT).map(|z| format!("z {z:+.1}"));
+        let wrong = self.checks.iter().filter(|c| c.score.is_nan() || c.score.abs() > LIMIT);
         z.into_iter().chain(wrong.map(|c| format!("{} {} {:+.1} ({:+.3})", c.of, c.what, c.score, c.off))).collect()
     }
 
     /// Wrong, and the verdict is `converged`.
     pub fn is_silent_failure(&self) -> bool {
         self.verdict == Level::Converged.word() && !self.faults().is_empty()
-    }
-
-    /// The largest score of means, sds or tails (`of` these words).
-    pub fn worst(&self, of: &[&str]) -> f64 {
-        let scores = self.checks.iter().filter(|c| of.contains(&c.what.as_str())).map(|c| c.score);
-        scores.fold(0.0, |worst: f64, s| if s.abs() > worst.abs() || s.is_nan() { s } else { worst })
     }
 }
 
@@ -170,10 +164,4 @@ pub fn cpu_seconds() -> f64 {
         usage.assume_init()
     };
     usage.ru_utime.tv_sec as f64 + 1e-6 * usage.ru_utime.tv_usec as f64
-}
-
-pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }

@@ -1,6 +1,6 @@
 //! Rows of many runs as tables of a Markdown file.
 
-use super::score::{Row, mean_and_sd};
+use super::score::Row;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ fn line(rows: &[&Row]) -> String {
     let worst = z.iter().fold(0.0f64, |a, z| a.max(z.abs()));
     let z = if z.is_empty() { "| | |".into() } else { format!("{mean:+.2} | {sd:.2} | {worst:.1} |") };
     let farthest = |of: &[&str]| {
-        let worst = rows.iter().map(|r| r.worst(of)).fold(0.0f64, |a, s| if s.abs() > a.abs() { s } else { a });
+        let worst = rows.iter().map(|r| farthest_of(r, of)).fold(0.0f64, |a, s| if s.abs() > a.abs() { s } else { a });
         format!("{worst:+.1}")
     };
     let count = |verdict: &str| rows.iter().filter(|r| r.verdict == verdict).count();
@@ -80,4 +80,16 @@ fn line(rows: &[&Row]) -> String {
         count("failed") + count("error"),
         rows.iter().filter(|r| r.is_silent_failure()).count()
     )
+}
+
+/// The largest score of means, sds or tails (`of` these words).
+fn farthest_of(row: &Row, of: &[&str]) -> f64 {
+    let scores = row.checks.iter().filter(|c| of.contains(&c.what.as_str())).map(|c| c.score);
+    scores.fold(0.0, |worst: f64, s| if s.abs() > worst.abs() || s.is_nan() { s } else { worst })
+}
+
+pub fn mean_and_sd(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
 }

@@ -56,7 +56,7 @@ fn at_walls(shape: &str, d: usize, k: usize, up: [bool; 2], s: f64) -> Problem {
     let inside = (INSIDE.1 * TAU.sqrt()).ln();
     let slope = shape == "slope";
     // A Gaussian above three sd: phi(3) / Phi(-3), and Phi(-3).
-    let (hazard, tail) = (4.431848411938008e-3 / 1.349898031630094526e-3, 1.349898031630094526e-3);
+    let (hazard, tail) = (4.431848411938008e-3 / 1.3498980316300945e-3, 1.3498980316300945e-3);
     let (log_z, mean, sd, cuts) = if slope {
         // Exponential, cut at 1.
         let all = -(-1.0 / s).exp_m1();

@@ -87,8 +87,8 @@ fn overdispersed(fine: f64) -> Problem {
         let one = |(x, k): &(f64, f64)| {
             let mean = (b[0] + b[1] * x).exp();
             // k ln(mean / (size + mean)) + size ln(size / (size + mean)), without cancellation for a large size.
-            libm::lgamma(k + size) - libm::lgamma(size) - libm::lgamma(k + 1.0) - size * (mean / size).ln_1p()
-                + k * (mean / (size + mean)).ln()
+            let of_counts = if *k == 0.0 { 0.0 } else { -k * (size / mean).ln_1p() };
+            libm::lgamma(k + size) - libm::lgamma(size) - libm::lgamma(k + 1.0) - size * (mean / size).ln_1p() + of_counts
         };
         data.iter().map(one).sum()
     };

@@ -35,9 +35,9 @@ impl Linear {
         let p = prior.len();
         let (mut gram, mut moment, mut square) = (DMatrix::zeros(p, p), DVector::zeros(p), 0.0);
         for ((row, y), w) in rows.iter().zip(y).zip(weight) {
-            for i in 0..p {
-                moment[i] += w * row[i] * y;
-                (0..p).for_each(|j| gram[(i, j)] += w * row[i] * row[j]);
+            for (i, x) in row.iter().enumerate() {
+                moment[i] += w * x * y;
+                row.iter().enumerate().for_each(|(j, other)| gram[(i, j)] += w * x * other);
             }
             square += w * y * y;
         }

@@ -9,7 +9,8 @@ pub fn list() -> Vec<Entry> {
         // (share, centre, sd) of Gaussians in a cube of [-10, 10].
         Entry::new("two-modes-2", |_| modes(2, &[(0.85, -4.0, 0.5), (0.15, 4.0, 0.5)])),
         Entry::new("two-modes-8", |_| modes(8, &[(0.7, -3.0, 0.4), (0.3, 3.0, 0.4)])),
-        Entry::new("narrow-and-wide-5", |_| modes(5, &[(0.4, -5.0, 0.05), (0.6, 3.0, 1.0)])),
+        // A hundredth of the volume of the wide one: with an sd of .05 no live point would ever see it.
+        Entry::new("narrow-and-wide-5", |_| modes(5, &[(0.4, -5.0, 0.4), (0.6, 3.0, 1.0)])),
         Entry::new("five-modes-4", |_| {
             modes(4, &[(0.3, -8.0, 0.3), (0.1, -4.0, 0.5), (0.25, 0.0, 0.2), (0.2, 4.0, 0.4), (0.15, 8.0, 0.3)])
         }),

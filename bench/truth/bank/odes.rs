@@ -44,7 +44,7 @@ fn injected(fine: f64) -> Problem {
     let times = [1.0, 3.0, 5.0, 8.0, 12.0];
     let data: Vec<(f64, f64)> = times.iter().zip(e).map(|(t, e)| (*t, (100.0f64 / 12.0).ln() - 0.3 * t + 0.25 * e)).collect();
     let log_like = move |x: &[f64]| -> f64 { data.iter().map(|(t, y)| ln_normal(*y, 100f64.ln() - x[0].ln() - x[1] * t, x[2])).sum() };
-    let n = 90.0 * fine;
+    let n = 160.0 * fine;
     let axes = [Axis::log(1e-4, 1e6, n), Axis::log(1e-6, 1e3, 2.0 * n), Axis::log(1e-2, 1e4, n)];
     solved(vec![half_cauchy(10.0), half_cauchy(0.5), half_cauchy(0.5)], log_like, &axes)
 }
@@ -68,5 +68,6 @@ fn reactions(fine: f64) -> Problem {
     let log_like = move |x: &[f64]| -> f64 { data.iter().map(|(t, y)| ln_normal(*y, middle(*t, x), x[2])).sum() };
     let n = 70.0 * fine;
     let axes = [Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 10.0, n)];
-    solved(vec![half_cauchy(1.0), half_cauchy(1.0), half_normal(1.0)], log_like, &axes)
+    // The rates may change places where the noise is larger: a second mode, of little mass.
+    solved(vec![half_cauchy(1.0), half_cauchy(1.0), half_normal(1.0)], log_like, &axes).not_for(MODES)
 }

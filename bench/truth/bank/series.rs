@@ -107,5 +107,5 @@ fn phase(fine: f64) -> Problem {
     problem.periodic = vec![1];
     let axes = [Axis::plain(0.0, 5.0, 400.0 * fine), Axis::plain(0.0, TAU, 300.0 * fine)];
     let grid = Grid::over(&axes, &|x| (problem.log_like)(x) + log_prior(&problem.priors, x));
-    problem.by_grid(&grid, &[(0, 0)])
+    problem.by_grid(&grid, &[(0, 0)]).not_for(&["ensemble"])
 }

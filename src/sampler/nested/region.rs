@@ -63,15 +63,15 @@ impl Region {
     }
 
     /// A cell with probability in proportion to its points.
-    pub fn pick(&self, rng: &mut ChaCha8Rng) -> &Ellipsoid {
+    pub fn pick(&self, rng: &mut ChaCha8Rng) -> &Cell {
         let mut left = if self.cells.len() > 1 { uniform(rng) } else { 0.0 };
         for cell in &self.cells {
             left -= cell.share;
             if left < 0.0 {
-                return &cell.ellipsoid;
+                return cell;
             }
         }
-        &self.cells[self.cells.len() - 1].ellipsoid
+        &self.cells[self.cells.len() - 1]
     }
 
     /// The smallest cell that holds `x`, else the one it is nearest to.
@@ -84,6 +84,11 @@ impl Region {
         best.expect("a region has a cell")
     }
 
+    /// Whether nothing encloses the points.
+    pub fn is_cube(&self) -> bool {
+        self.reach.is_empty()
+    }
+
     /// The ellipsoid that holds all that walks can reach; none: they can reach all of the cube.
     pub fn hull(&self) -> Option<&Ellipsoid> {
         self.reach.first()
@@ -91,7 +96,7 @@ impl Region {
 
     /// Whether walks may come here: what is out of reach has no call made for it.
     pub fn reaches(&self, x: &[f64]) -> bool {
-        self.reach.is_empty() || self.reach[1..].iter().any(|e| e.contains(x))
+        self.is_cube() || self.reach[1..].iter().any(|e| e.contains(x))
     }
 
     /// One try at a uniform point of the region, in shifted coordinates.
