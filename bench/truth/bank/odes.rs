@@ -66,7 +66,7 @@ fn reactions(fine: f64) -> Problem {
     let middle = |t: f64, x: &[f64]| x[0] * between(x[0], x[1], t);
     let data: Vec<(f64, f64)> = (0..16).map(|i| 0.5 * i as f64).zip(e).map(|(t, e)| (t, middle(t, &[0.8, 0.5]) + 0.05 * e)).collect();
     let log_like = move |x: &[f64]| -> f64 { data.iter().map(|(t, y)| ln_normal(*y, middle(*t, x), x[2])).sum() };
-    let n = 70.0 * fine;
+    let n = 120.0 * fine;
     let axes = [Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 1e3, n), Axis::log(1e-3, 10.0, n)];
     // The rates may change places where the noise is larger: a second mode, of little mass.
     solved(vec![half_cauchy(1.0), half_cauchy(1.0), half_normal(1.0)], log_like, &axes).not_for(MODES)
