@@ -124,8 +124,8 @@ fn errors_are_right_whatever_the_scales_of_the_parameters_and_their_correlation(
         let best = p.optimum.as_ref().unwrap();
         assert!(!best.covariance.is_empty(), "{method}: {:?}", p.warnings);
         // A chain of unit variances.
-        for k in 0..4 {
-            let ratio = best.covariance[5 * k].sqrt() / sd[k];
+        for (k, sd) in sd.iter().enumerate() {
+            let ratio = best.covariance[5 * k].sqrt() / sd;
             assert!((ratio - 1.0).abs() < 0.01, "{method} {k}: {ratio} {:?}", p.warnings);
         }
     }

@@ -23,7 +23,7 @@ fn is_honest(what: &str, (mean, sd): (f64, f64)) {
 #[test]
 fn a_slope_down_from_a_corner_has_its_evidence_at_any_scale_and_in_any_corner() {
     for (d, scale) in [(1, 1e-12), (2, 1e-8), (3, 1e-1), (5, 1e-4)] {
-        let at = |u: &[f64], j: usize| if j % 2 == 0 { u[j] } else { 1.0 - u[j] };
+        let at = |u: &[f64], j: usize| if j.is_multiple_of(2) { u[j] } else { 1.0 - u[j] };
         let slope = |u: &[f64]| -(0..d).map(|j| at(u, j)).sum::<f64>() / scale;
         let log_z = d as f64 * (scale * (1.0 - (-1.0 / scale).exp())).ln();
         is_honest(&format!("d {d}, scale {scale}"), z_of(&slope, d, log_z, 0..5));

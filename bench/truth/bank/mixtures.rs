@@ -21,7 +21,7 @@ pub fn list() -> Vec<Entry> {
 
 /// Gaussians on the diagonal, every second coordinate of the other sign.
 fn modes(d: usize, parts: &'static [(f64, f64, f64)]) -> Problem {
-    let centre = |j: usize, c: f64| if j % 2 == 0 { c } else { -0.7 * c };
+    let centre = |j: usize, c: f64| if j.is_multiple_of(2) { c } else { -0.7 * c };
     let log_like = move |x: &[f64]| -> f64 {
         let each = parts.iter().map(|(share, c, sd)| {
             let chi2: f64 = x.iter().enumerate().map(|(j, x)| ((x - centre(j, *c)) / sd).powi(2)).sum();

@@ -20,15 +20,18 @@ use fitjob::random::{Purpose, fill_normal, stream, uniform as draw};
 use fitjob::sampler;
 use quadrature::{Grid, mixture_tails, moments};
 
+/// A function of parameter values.
+type Function<T> = Box<dyn Fn(&[f64]) -> T + Send + Sync>;
+
 /// A posterior, and what is known of it.
 pub struct Problem {
     pub priors: Vec<Prior>,
     /// Parameters whose two ends are the same point.
     pub periodic: Vec<usize>,
     /// log L of parameter values.
-    log_like: Box<dyn Fn(&[f64]) -> f64 + Send + Sync>,
+    log_like: Function<f64>,
     /// d log L / d theta, where it costs little.
-    gradient: Option<Box<dyn Fn(&[f64]) -> Vec<f64> + Send + Sync>>,
+    gradient: Option<Function<Vec<f64>>>,
     pub log_z: f64,
     /// Standard error of `log_z` itself.
     pub log_z_error: f64,
@@ -40,7 +43,7 @@ pub struct Problem {
 /// What is known of one quantity.
 pub struct Marginal {
     pub name: String,
-    of: Box<dyn Fn(&[f64]) -> f64 + Send + Sync>,
+    of: Function<f64>,
     /// NaN where there is none.
     pub mean: f64,
     pub sd: f64,

@@ -124,11 +124,10 @@ impl Run {
     /// Share of the posterior (`w`, n x d, with its weights) that lies in the bound that holds least of it, among bounds older
     /// than each point's shell.
     fn occupation(&self, w: &[f64], log_weight: &[f64]) -> f64 {
-        let n = log_weight.len();
         // Systematic resampling at fixed steps.
         let (mut chosen, mut total) = (Vec::new(), 0.0);
-        for at in 0..n {
-            total += log_weight[at].exp();
+        for (at, log_weight) in log_weight.iter().enumerate() {
+            total += log_weight.exp();
             while (chosen.len() as f64 + 0.5) < total * OCCUPATION_POINTS as f64 {
                 chosen.push(at);
             }

@@ -12,9 +12,12 @@ pub struct Likelihood {
     pub slopes: fn(&[f64]) -> Vec<f64>,
 }
 
+/// Of log L at a point.
+pub type Slopes<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
+
 pub struct Site<'a> {
     log_like: &'a dyn Fn(&[f64]) -> f64,
-    slopes: Option<&'a dyn Fn(&[f64]) -> Vec<f64>>,
+    slopes: Option<Slopes<'a>>,
     /// Points of likelihood 0 are rejected, as by a model that says why, and not given the value -inf.
     pub rejects: bool,
     toolbox: Box<dyn Toolbox>,
