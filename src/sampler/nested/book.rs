@@ -24,15 +24,19 @@ pub struct Book {
     pub birth: Vec<f64>,
     /// Which pass (run or batch) each point belongs to.
     pub pass: Vec<u32>,
+    /// The point from which each descends by walks; a draw is the first of its family.
+    pub family: Vec<u32>,
 }
 
 impl Book {
-    pub fn push(&mut self, u: &[f64], log_like: f64, birth: f64, pass: u32) -> u32 {
+    pub fn push(&mut self, u: &[f64], log_like: f64, birth: f64, pass: u32, family: Option<u32>) -> u32 {
+        let id = self.log_like.len() as u32;
         self.u.extend_from_slice(u);
         self.log_like.push(log_like);
         self.birth.push(birth);
         self.pass.push(pass);
-        (self.log_like.len() - 1) as u32
+        self.family.push(family.unwrap_or(id));
+        id
     }
 
     pub fn at(&self, id: u32) -> &[f64] {
@@ -47,7 +51,7 @@ impl Book {
     pub fn of_pass(&self, pass: u32) -> Book {
         let mut part = Book { n_dim: self.n_dim, ..Book::default() };
         for id in (0..self.len() as u32).filter(|id| self.pass[*id as usize] == pass) {
-            part.push(self.at(id), self.log_like[id as usize], self.birth[id as usize], pass);
+            part.push(self.at(id), self.log_like[id as usize], self.birth[id as usize], pass, None);
         }
         part
     }

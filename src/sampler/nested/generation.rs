@@ -46,7 +46,9 @@ pub struct Generation {
     /// The live points that are left, n x d, shifted; their likelihoods.
     live: Vec<f64>,
     live_log_like: Vec<f64>,
-    found: Vec<(Vec<f64>, f64)>,
+    live_family: Vec<u32>,
+    /// With the family of each.
+    found: Vec<(Vec<f64>, f64, Option<u32>)>,
     /// Good draws beyond what was wanted: uniform above an older contour, so also above a newer one that they exceed.
     pub spare: Vec<(Vec<f64>, f64)>,
     blocks: u64,
@@ -68,6 +70,7 @@ impl Generation {
             region: Region::cube(n_dim),
             live: Vec::new(),
             live_log_like: Vec::new(),
+            live_family: Vec::new(),
             found: Vec::new(),
             spare: Vec::new(),
             blocks: 0,
@@ -88,8 +91,8 @@ impl Generation {
 
     /// Fills what is wanted from good draws, in their order.
     fn take(&mut self, good: impl Iterator<Item = (Vec<f64>, f64)>) {
-        for point in good.filter(|(_, l)| *l > self.threshold).collect::<Vec<_>>() {
-            if self.missing() > 0 { self.found.push(point) } else { self.spare.push(point) }
+        for (u, l) in good.filter(|(_, l)| *l > self.threshold).collect::<Vec<_>>() {
+            if self.missing() > 0 { self.found.push((u, l, None)) } else { self.spare.push((u, l)) }
         }
     }
 
@@ -123,6 +126,7 @@ impl Run {
         g.live = u;
         g.live.chunks_exact_mut(self.n_dim).for_each(|p| g.region.shift.apply(p));
         g.live_log_like = seeds.iter().map(|id| self.book.log_like[*id as usize]).collect();
+        g.live_family = seeds.iter().map(|id| self.book.family[*id as usize]).collect();
         (g.threshold, g.wanted, g.blocks) = (threshold, wanted, 0);
         g.found.clear();
         let spare = std::mem::take(&mut g.spare);
@@ -204,7 +208,7 @@ impl Run {
             let at = order[lane % n];
             let rng = stream(self.seed, Purpose::NestedWalks, self.generation.number, lane as u64);
             let x = self.generation.live[at * self.n_dim..(at + 1) * self.n_dim].to_vec();
-            Walk::new(rng, x, self.generation.live_log_like[at], steps, quota)
+            Walk::new(rng, x, self.generation.live_log_like[at], self.generation.live_family[at], steps, quota)
         };
         let walks = (0..missing).map(walk).collect();
         self.work = Work::Walks { walks, open: missing, short: false };
@@ -262,7 +266,7 @@ impl Run {
             count.add(&walk.count);
             let mut u = walk.x;
             g.region.shift.undo(&mut u);
-            g.found.push((u, walk.log_like));
+            g.found.push((u, walk.log_like, Some(walk.family)));
         }
         g.walk_calls = Some(count.calls as f64 / n);
         g.learn_scale(&count, self.settings.proposal, self.settings.interval);
@@ -271,13 +275,13 @@ impl Run {
 
     fn end_generation(&mut self) {
         let g = &mut self.generation;
-        let new: Vec<f64> = g.found.iter().map(|(_, l)| *l).collect();
+        let new: Vec<f64> = g.found.iter().map(|(_, l, _)| *l).collect();
         // The first points of a batch stand beside no others of it.
         if !self.pass.live.is_empty() {
             self.health.insertion(&g.live_log_like, &new);
         }
-        for (u, l) in std::mem::take(&mut g.found) {
-            let id = self.book.push(&u, l, g.threshold, self.pass.number);
+        for (u, l, family) in std::mem::take(&mut g.found) {
+            let id = self.book.push(&u, l, g.threshold, self.pass.number, family);
             self.pass.live.push(id);
         }
         self.next_generation();

@@ -149,7 +149,7 @@ mod tests {
     fn book(points: &[(f64, f64)]) -> Book {
         let mut book = Book { n_dim: 1, ..Book::default() };
         for (log_like, birth) in points {
-            book.push(&[0.5], *log_like, *birth, 0);
+            book.push(&[0.5], *log_like, *birth, 0, None);
         }
         book
     }

@@ -7,6 +7,7 @@
 mod batch;
 mod book;
 mod cells;
+mod effective;
 mod friends;
 mod generation;
 mod halves;

@@ -1,6 +1,7 @@
 //! What the run says of itself: weighted points, evidence with its error, checks, and warnings in plain words.
 
 use super::book::ZERO;
+use super::effective::Families;
 use super::ladder::{Estimate, Ladder};
 use super::run::{BOTTOMLESS, Run};
 use super::settings::Proposal;
@@ -11,6 +12,8 @@ use crate::stats::{kish, weights};
 const ASTRAY: f64 = 4.0;
 /// Walks that reach less of the squared distance of independent points are warned of.
 const SHORT_WALKS: f64 = 0.4;
+/// Errors of log Z by families and by volumes that differ by less than this factor are one.
+const APART: f64 = 1.6;
 /// Share of walks that never moved that is warned of.
 const STUCK: f64 = 0.05;
 
@@ -18,7 +21,7 @@ impl Run {
     pub fn progress(&self) -> Progress {
         let ladder = Ladder::of(&self.book);
         let estimate = ladder.estimate();
-        let n_eff = kish(&weights(&estimate.log_weight));
+        let n_eff = Families::of(&self.book, &ladder, &estimate, self.settings.n_live).n_eff();
         let phase = match (self.end.is_some(), self.pass.number as usize) {
             (true, _) => "finished".into(),
             (_, 0) => "climbing".into(),
@@ -55,11 +58,12 @@ impl Run {
                 self.book.len()
             )));
         }
+        let families = Families::of(&self.book, &ladder, &estimate, self.settings.n_live);
         let mut posterior = Posterior {
             n_dim: self.n_dim,
             log_z: estimate.log_z,
             log_z_err: estimate.error,
-            n_eff: kish(&weights(&estimate.log_weight)),
+            n_eff: families.n_eff(),
             n_like: self.n_like,
             ..Posterior::default()
         };
@@ -70,6 +74,7 @@ impl Run {
         }
         self.diagnose(&mut posterior, &ladder, &estimate);
         self.warn(&mut posterior);
+        blame(&families, &mut posterior, self.settings.n_live);
         Ok(posterior)
     }
 
@@ -79,6 +84,7 @@ impl Run {
         let mut add = |name: &str, value: f64| posterior.diagnostics.push((name.into(), value));
         add("log_z_err_simulated", ladder.simulated(self.seed).1);
         add("information", estimate.information);
+        add("n_eff_kish", kish(&weights(&estimate.log_weight)));
         add("insertion_z", self.health.insertion_z());
         add("insertion_scatter", self.health.insertion_scatter());
         if self.health.walks > 0 {
@@ -148,4 +154,18 @@ impl Run {
             ));
         }
     }
+}
+
+/// The error of log Z where families make it larger, and a word on it.
+fn blame(families: &Families, posterior: &mut Posterior, n_live: usize) {
+    let (by_volumes, by_families) = (posterior.log_z_err, families.log_z_error());
+    posterior.diagnostics.push(("log_z_err_families".into(), by_families));
+    if by_families < APART * by_volumes {
+        return;
+    }
+    posterior.log_z_err = by_families;
+    posterior.warnings.push(format!(
+        "log Z may be off by {by_families:.2}, where the volumes alone would say {by_volumes:.2}: walks stay in their peak, and how many live points the \
+         main peaks have was a matter of luck; raise n_live (now {n_live})"
+    ));
 }

@@ -125,7 +125,7 @@ impl Run {
 
     fn end_prior(&mut self, draws: Draws) {
         for (u, l) in draws.u.chunks_exact(self.n_dim).zip(&draws.log_like) {
-            let id = self.book.push(u, *l, PRIOR, self.pass.number);
+            let id = self.book.push(u, *l, PRIOR, self.pass.number, None);
             self.pass.live.push(id);
         }
         let value = |id: &u32| self.book.log_like[*id as usize];

@@ -35,6 +35,8 @@ pub struct Walk {
     pub start: Vec<f64>,
     pub x: Vec<f64>,
     pub log_like: f64,
+    /// That of the point where it began.
+    pub family: u32,
     /// To be evaluated.
     pub trial: Vec<f64>,
     left: usize,
@@ -67,13 +69,14 @@ pub enum Next {
 }
 
 impl Walk {
-    pub fn new(rng: ChaCha8Rng, x: Vec<f64>, log_like: f64, steps: usize, quota: u64) -> Walk {
+    pub fn new(rng: ChaCha8Rng, x: Vec<f64>, log_like: f64, family: u32, steps: usize, quota: u64) -> Walk {
         Walk {
             rng,
             start: x.clone(),
             trial: x.clone(),
             x,
             log_like,
+            family,
             left: steps,
             quota,
             line: None,
@@ -322,7 +325,7 @@ mod tests {
             let ground = Ground { region: &region, threshold: -0.09, proposal, interval, scale: 1.0, live: &live };
             for (at, start) in live.chunks_exact(d).enumerate() {
                 let rng = stream(7, Purpose::NestedWalks, set, at as u64);
-                let mut walk = Walk::new(rng, start.to_vec(), log_like(start), d + 1, u64::MAX);
+                let mut walk = Walk::new(rng, start.to_vec(), log_like(start), 0, d + 1, u64::MAX);
                 while walk.next(&ground) == Next::Value {
                     let value = log_like(&walk.trial);
                     walk.told(value, &ground);
