@@ -59,8 +59,8 @@ fn cases() -> Vec<Case> {
     (0..most).flat_map(|i| [MODELS.get(i).copied(), engines.get(i).copied()]).flatten().collect()
 }
 
-/// More calls than this are never handed out at once: four windows, while sampling.
-const IN_FLIGHT: u64 = 4 * 256;
+/// More calls than this are never handed out at once: the points that 256 searches look over first. (Four windows of 256, while sampling.)
+const IN_FLIGHT: u64 = 10 * 256;
 
 impl Case {
     fn job(&self, calls: &Path) -> String {
