@@ -37,3 +37,14 @@ pub fn fit(spec: &EngineSpec, seed: u64, problem: &Problem, log_like: LogLike) -
         }
     }
 }
+
+/// User CPU time of this process.
+pub fn cpu_seconds() -> f64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage fills the struct it is given.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    usage.ru_utime.tv_sec as f64 + 1e-6 * usage.ru_utime.tv_usec as f64
+}

@@ -11,7 +11,7 @@ use std::io::Write;
 
 use fitjob::model::problem::Problem;
 use fitjob::sampler::{self, EngineSpec, Posterior, SamplerError};
-use runner::fit;
+use runner::{cpu_seconds, fit};
 
 /// What is kept of a run.
 struct Row {
@@ -134,15 +134,4 @@ fn spread_of_means(rows: &[Row]) -> f64 {
     let expected = |row: &Row, i: usize| row.sd[i] / row.n_eff.sqrt();
     let squares = (0..n_dim).map(|i| (mean_and_sd(rows, &|r| r.mean[i]).1 / mean_and_sd(rows, &|r| expected(r, i)).0).powi(2));
     (squares.sum::<f64>() / n_dim as f64).sqrt()
-}
-
-/// User CPU time of this process.
-fn cpu_seconds() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    usage.ru_utime.tv_sec as f64 + 1e-6 * usage.ru_utime.tv_usec as f64
 }

@@ -6,7 +6,7 @@ use fitjob::stats::kish;
 use serde::{Deserialize, Serialize};
 
 use super::bank::{Marginal, Problem};
-use super::runner::fit;
+use super::runner::{cpu_seconds, fit};
 
 /// log Z off by more of its errors than this is a failure.
 const LOG_Z_LIMIT: f64 = 3.5;
@@ -153,15 +153,4 @@ fn checks(marginal: &Marginal, values: &[f64], weights: &[f64], n_eff: f64) -> V
 /// To five digits: enough for tables, and a third of the file.
 fn round(x: f64) -> f64 {
     format!("{x:.4e}").parse().unwrap_or(x)
-}
-
-/// User CPU time of this process.
-pub fn cpu_seconds() -> f64 {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: getrusage fills the struct it is given.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    usage.ru_utime.tv_sec as f64 + 1e-6 * usage.ru_utime.tv_usec as f64
 }

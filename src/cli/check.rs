@@ -8,7 +8,7 @@ use crate::job::{self, Job, JobError};
 use crate::launch::cores;
 use crate::model::Density;
 use crate::prior::Role;
-use crate::random::{Purpose, stream, uniform};
+use crate::random::{Purpose, stream};
 use crate::task::EvalError;
 use clap::Args;
 use std::fmt::Write as _;
@@ -104,11 +104,7 @@ fn draw(job: &Job, n: u32) -> Result<Vec<Draw>, EvalError> {
 
 /// Prior quantiles of the free parameters, and the values of all.
 fn prior_draw(job: &Job, k: u32) -> (Vec<f64>, Vec<f64>) {
-    let mut rng = stream(job.seed, Purpose::Check, 0, k.into());
-    let u: Vec<f64> = (0..job.space.n_free()).map(|_| uniform(&mut rng)).collect();
-    let mut theta = vec![0.0; job.space.names().len()];
-    job.space.quantiles(&u, &mut theta);
-    (u, theta)
+    job.space.draw(&mut stream(job.seed, Purpose::Check, 0, k.into()))
 }
 
 fn evaluate(density: &mut dyn Density, theta: &[f64]) -> Outcome {

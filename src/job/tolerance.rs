@@ -2,8 +2,7 @@
 
 use super::Job;
 use crate::model::Tolerances;
-use crate::prior::Space;
-use crate::random::{Purpose, stream, uniform};
+use crate::random::{Purpose, stream};
 
 /// Error of log L that does not matter.
 pub const FINE: f64 = 0.01;
@@ -19,7 +18,7 @@ pub fn found(job: &Job) -> Option<f64> {
     let solver = job.model.solver()?;
     let mut density = job.model.bind(job.space.names()).ok()?;
     let mut draws: Vec<(f64, Vec<f64>)> = (0..DRAWS)
-        .map(|k| draw(&job.space, k))
+        .map(|k| job.space.draw(&mut stream(0, Purpose::Check, 1, k)).1)
         .filter_map(|theta| Some((density.log_like(&theta).ok().filter(|value| value.is_finite())?, theta)))
         .collect();
     draws.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -44,12 +43,4 @@ fn most(mut errors: Vec<f64>) -> Option<f64> {
     errors.retain(|error| error.is_finite());
     errors.sort_by(f64::total_cmp);
     errors.get((3 * errors.len()).div_ceil(4).saturating_sub(1)).copied()
-}
-
-fn draw(space: &Space, k: u64) -> Vec<f64> {
-    let mut rng = stream(0, Purpose::Check, 1, k);
-    let u: Vec<f64> = (0..space.n_free()).map(|_| uniform(&mut rng)).collect();
-    let mut theta = vec![0.0; space.names().len()];
-    space.quantiles(&u, &mut theta);
-    theta
 }

@@ -2,7 +2,9 @@
 
 use super::Prior;
 use crate::expr::{BoundExpr, Expr, ExprError};
+use crate::random::uniform;
 use crate::stats::circle::Circle;
+use rand_chacha::ChaCha8Rng;
 
 /// How a parameter gets its value.
 #[derive(Clone, Debug)]
@@ -117,6 +119,14 @@ impl Space {
     /// Parameter values at these prior quantiles: draws from the prior, where `u` is uniform.
     pub fn quantiles(&self, u: &[f64], theta: &mut [f64]) {
         self.values(u, theta, Prior::quantile);
+    }
+
+    /// A draw from the prior: its point of the unit cube, and the parameter values there.
+    pub fn draw(&self, rng: &mut ChaCha8Rng) -> (Vec<f64>, Vec<f64>) {
+        let u: Vec<f64> = (0..self.n_free()).map(|_| uniform(rng)).collect();
+        let mut theta = vec![0.0; self.names.len()];
+        self.quantiles(&u, &mut theta);
+        (u, theta)
     }
 
     /// What is added to log L at `u`: 0 but in the far tails of open priors.

@@ -178,11 +178,7 @@ impl Plan {
 }
 
 fn prior_draw(space: &Space, seed: u64, number: u64, attempt: u64) -> Vec<f64> {
-    let mut rng = stream(seed, Purpose::SbcTruth, number, attempt);
-    let u: Vec<f64> = (0..space.n_free()).map(|_| uniform(&mut rng)).collect();
-    let mut theta = vec![0.0; space.names().len()];
-    space.quantiles(&u, &mut theta);
-    theta
+    space.draw(&mut stream(seed, Purpose::SbcTruth, number, attempt)).1
 }
 
 fn with_derived(space: &Space, mut theta: Vec<f64>) -> Vec<f64> {

@@ -97,7 +97,7 @@ impl Plan for Searches {
         }
     }
 
-    fn screening(&self) -> (usize, Vec<usize>) {
+    fn screening(&self, n_dim: usize) -> (usize, Vec<usize>) {
         let own = chosen(&self.settings.points, self.settings.start);
         // Small searches are the only ones that stay near where they begin.
         let small = |k: &usize| *k > 0 && !(k - 1).is_multiple_of(1 + SMALL);
@@ -106,7 +106,7 @@ impl Plan for Searches {
             Restarts::Bipop => open.filter(small).collect(),
             _ => open.step_by(2).collect(),
         };
-        (self.settings.screen(self.places.first().map_or(0, Vec::len)), searches)
+        (self.settings.screen(n_dim), searches)
     }
 
     fn begin_at(&mut self, search: usize, u: Vec<f64>) {

@@ -44,9 +44,9 @@ impl Plan for Searches {
         places.into_iter().map(|u| Order { u, brief: brief.clone(), share: 1.0 }).collect()
     }
 
-    fn screening(&self) -> (usize, Vec<usize>) {
+    fn screening(&self, n_dim: usize) -> (usize, Vec<usize>) {
         let own = chosen(&self.settings.points, self.settings.start);
-        (self.settings.screen(self.places.first().map_or(0, Vec::len), self.exact), (own..self.places.len()).step_by(2).collect())
+        (self.settings.screen(n_dim, self.exact), (own..self.places.len()).step_by(2).collect())
     }
 
     fn begin_at(&mut self, search: usize, u: Vec<f64>) {

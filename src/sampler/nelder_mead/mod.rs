@@ -41,7 +41,7 @@ impl Plan for Searches {
         places.into_iter().map(|u| Order { u, brief: brief(), share: 1.0 }).collect()
     }
 
-    fn screening(&self) -> (usize, Vec<usize>) {
+    fn screening(&self, _: usize) -> (usize, Vec<usize>) {
         let own = chosen(&self.settings.points, self.settings.start);
         (self.settings.screen(), (own..self.places.len()).step_by(2).collect())
     }

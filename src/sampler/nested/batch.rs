@@ -1,7 +1,6 @@
 //! Where further live points help most: between two contours, for the posterior or the evidence (Higson et al. 2019; Speagle 2020).
 
 use super::book::PRIOR;
-use super::effective::Families;
 use super::ladder::{Estimate, Ladder};
 use super::pass::Pass;
 use super::run::Run;
@@ -15,7 +14,7 @@ impl Run {
     pub fn plan_batch(&self, number: u32) -> Option<Pass> {
         let ladder = Ladder::of(&self.book);
         let estimate = ladder.estimate();
-        let few = Families::of(&self.book, &ladder, &estimate, self.settings.n_live).n_eff() < self.settings.n_eff;
+        let few = self.settings.n_eff > 0.0 && self.families(&ladder, &estimate).n_eff() < self.settings.n_eff;
         let vague = self.settings.log_z_err.is_some_and(|most| estimate.error > most);
         if !few && !vague || estimate.error.is_nan() {
             return None;

@@ -24,8 +24,8 @@ pub struct Families<'a> {
     death: Vec<usize>,
     birth: Vec<usize>,
     /// Chance that two draws of the posterior are of one family, and how much of that drift explains.
-    pub alike: f64,
-    pub by_chance: f64,
+    alike: f64,
+    by_chance: f64,
 }
 
 impl<'a> Families<'a> {
@@ -51,7 +51,7 @@ impl<'a> Families<'a> {
     }
 
     /// The main peaks were found by few families, which may be luck: others may have been missed, or these.
-    pub fn few_founders(&self) -> bool {
+    fn few_founders(&self) -> bool {
         self.alike > self.by_chance + FOUNDERS
     }
 

@@ -21,7 +21,7 @@ impl Run {
     pub fn progress(&self) -> Progress {
         let ladder = Ladder::of(&self.book);
         let estimate = ladder.estimate();
-        let n_eff = Families::of(&self.book, &ladder, &estimate, self.settings.n_live).n_eff();
+        let n_eff = self.families(&ladder, &estimate).n_eff();
         let phase = match (self.end.is_some(), self.pass.number as usize) {
             (true, _) => "finished".into(),
             (_, 0) => "climbing".into(),
@@ -58,7 +58,7 @@ impl Run {
                 self.book.len()
             )));
         }
-        let families = Families::of(&self.book, &ladder, &estimate, self.settings.n_live);
+        let families = self.families(&ladder, &estimate);
         let mut posterior = Posterior {
             n_dim: self.n_dim,
             log_z: estimate.log_z,
@@ -76,6 +76,10 @@ impl Run {
         self.warn(&mut posterior);
         blame(&families, &mut posterior, self.settings.n_live);
         Ok(posterior)
+    }
+
+    pub fn families<'a>(&'a self, ladder: &'a Ladder, estimate: &Estimate) -> Families<'a> {
+        Families::of(&self.book, ladder, estimate, self.settings.n_live)
     }
 
     fn diagnose(&self, posterior: &mut Posterior, ladder: &Ladder, estimate: &Estimate) {

@@ -124,6 +124,10 @@ struct Derivatives {
 }
 
 impl Derivatives {
+    fn new(m: usize) -> Derivatives {
+        Derivatives { slope: vec![0.0; m], second: vec![0.0; m * m], apart: 0.0, askew: 0.0, bent: 0.0 }
+    }
+
     /// Second derivatives along an axis by a step and by twice that.
     fn see(&mut self, near: f64, far: f64) {
         self.apart = self.apart.max((near - far).abs());
@@ -502,7 +506,7 @@ impl Curvature {
     fn by_values(&self, h: &[f64], replies: &[Reply]) -> Derivatives {
         let (m, c) = (h.len(), self.cost);
         let (sides, pairs) = replies.split_at(4 * m);
-        let mut found = Derivatives { slope: vec![0.0; m], second: vec![0.0; m * m], apart: 0.0, askew: 0.0, bent: 0.0 };
+        let mut found = Derivatives::new(m);
         let mut sums = vec![0.0; m];
         for (k, side) in sides.chunks_exact(4).enumerate() {
             let [up, down, far_up, far_down] = [0, 1, 2, 3].map(|at| side[at].cost - c);
@@ -528,7 +532,7 @@ impl Curvature {
         let turned = |reply: &Reply| -> Vec<f64> {
             (0..m).map(|k| self.inside.iter().enumerate().map(|(a, i)| self.axes[a * m + k] * reply.slope[*i]).sum()).collect()
         };
-        let mut found = Derivatives { slope: vec![0.0; m], second: vec![0.0; m * m], apart: 0.0, askew: 0.0, bent: 0.0 };
+        let mut found = Derivatives::new(m);
         let mut raw = vec![0.0; m * m];
         for (k, side) in replies.chunks_exact(4).enumerate() {
             let [up, down, far_up, far_down] = [0, 1, 2, 3].map(|at| turned(&side[at]));

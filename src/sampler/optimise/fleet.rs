@@ -17,7 +17,7 @@ pub trait Plan: Serialize + DeserializeOwned {
     /// Those that begin in `cube` when all `before` have ended; none when that was all. Depends on nothing else.
     fn round(&mut self, cube: &Cube, before: &[Lane<Self::Search>]) -> Vec<Order<<Self::Search as Search>::Brief>>;
     /// How many points spread over the prior to look at before the first round, and the searches that are to begin at the best of them.
-    fn screening(&self) -> (usize, Vec<usize>);
+    fn screening(&self, n_dim: usize) -> (usize, Vec<usize>);
     /// Where a search of theirs begins instead.
     fn begin_at(&mut self, search: usize, u: Vec<f64>);
     fn n_like_max(&self) -> Option<u64>;
@@ -124,7 +124,7 @@ impl<P: Plan> Fleet<P> {
     /// True when it is known where searches begin.
     fn screen(&mut self) -> bool {
         if self.batch.is_empty() {
-            let (n, searches) = self.plan.screening();
+            let (n, searches) = self.plan.screening(self.cube.n_dim);
             let n = self.plan.n_like_max().map_or(n, |most| n.min((most / MOST_SCREENED) as usize));
             if searches.is_empty() || n == 0 {
                 return true;
@@ -141,7 +141,7 @@ impl<P: Plan> Fleet<P> {
             points.map(|(u, reply)| (u, reply.cost)).filter(|(_, cost)| *cost < f64::INFINITY).collect();
         self.failed = self.screened - possible.len() as u64;
         possible.sort_by(|a, b| a.1.total_cmp(&b.1));
-        self.plan.screening().1.into_iter().zip(possible).for_each(|(search, (u, _))| self.plan.begin_at(search, u));
+        self.plan.screening(self.cube.n_dim).1.into_iter().zip(possible).for_each(|(search, (u, _))| self.plan.begin_at(search, u));
         true
     }
 

@@ -65,6 +65,7 @@ impl Table {
         }
         libm::log(mean_ratio(&self.columns[archive.stages.len()], &counts, &mix).max(f64::MIN_POSITIVE))
     }
+
     /// A stage's Z agrees with its own states and all before it, as in the run.
     fn settle(&self, number: usize, n: f64, first: f64, counts: &[f64], mix: &mut [f64]) {
         let (own, mut ratio) = (&self.columns[number], first);

@@ -1,6 +1,5 @@
 //! What the run says at the end: weighted states, evidence, checks, and warnings in plain words.
 
-use super::archive::CLANS;
 use super::evidence::{Estimate, bridge, importance, pareto_shape, smc};
 use super::run::{DRIFT, Phase, Run, There};
 use super::settings::EvidenceBy;
@@ -27,7 +26,7 @@ impl Run {
             Phase::Measuring => "measuring log Z",
             Phase::Finished => "finished",
         };
-        let n_eff = if self.chains.len() > 0 { self.n_eff() } else { self.archive.n_eff(1.0) };
+        let n_eff = self.n_eff_so_far();
         let fraction = match self.phase {
             Phase::Finished => Some(1.0),
             _ if beta < 1.0 => None,
@@ -52,9 +51,7 @@ impl Run {
             )));
         }
         // Chains of the posterior alone, once there are some: what all temperatures together say of it is wrong where one of them was.
-        let there = self.chains.len() > 0;
-        let states = if there { &self.chains } else { &self.archive };
-        let mut log_weight = if there { self.chains.log_stays() } else { self.archive.log_weights(1.0) };
+        let (states, mut log_weight) = (self.pool(), self.log_weights(1.0));
         let log_z = log_sum(&log_weight);
         log_weight.iter_mut().for_each(|w| *w -= log_z);
         let kept: Vec<usize> = (0..log_weight.len()).filter(|i| log_weight[*i] > -745.0).collect();
@@ -63,13 +60,23 @@ impl Run {
             u: states.points(&kept),
             log_like: kept.iter().map(|i| states.log_like[*i]).collect(),
             log_weight: kept.iter().map(|i| log_weight[*i]).collect(),
-            n_eff: if there { self.n_eff() } else { self.archive.n_eff(1.0) },
+            n_eff: self.n_eff_so_far(),
             n_like: self.n_like,
             ..Posterior::default()
         };
         self.evidence(&mut posterior);
         self.warn(&mut posterior);
         Ok(posterior)
+    }
+
+    /// That of the chains, and before there are any that of all states.
+    fn n_eff_so_far(&self) -> f64 {
+        if self.chains.len() > 0 { self.n_eff() } else { self.archive.n_eff(1.0) }
+    }
+
+    /// Clans of equal share of Z that would be as unlike.
+    fn ancestors(&self) -> f64 {
+        1.0 / self.archive.clan_shares(1.0).iter().map(|share| share * share).sum::<f64>()
     }
 
     /// log Z by the estimate asked for, all of them among the diagnostics.
@@ -103,7 +110,7 @@ impl Run {
         let more = [
             ("temperatures", self.archive.stages.len() as f64),
             ("beta", self.walk.beta),
-            ("ancestors", 1.0 / squares(self.archive.clan_shares(1.0))),
+            ("ancestors", self.ancestors()),
             ("drift", self.drift),
             ("steps", self.n_steps as f64),
             ("step_size", self.walk.sigma),
@@ -152,7 +159,7 @@ impl Run {
                 self.pace.0 / self.pace.1
             ));
         }
-        if self.archive.stages.len() > 1 && 1.0 / squares(self.archive.clan_shares(1.0)) < FEW_ANCESTORS {
+        if self.archive.stages.len() > 1 && self.ancestors() < FEW_ANCESTORS {
             warn(
                 "nearly all walkers come of one sixteenth of the draws of the prior: modes may be lost, or have the wrong shares; raise n_prior and n_active"
                     .into(),
@@ -210,8 +217,4 @@ impl Run {
             ));
         }
     }
-}
-
-fn squares(shares: [f64; CLANS]) -> f64 {
-    shares.iter().map(|share| share * share).sum()
 }

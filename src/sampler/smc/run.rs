@@ -302,18 +302,19 @@ impl Run {
         self.resample_by(&log_weights, n, 2)
     }
 
-    /// Where states at the present beta are: in the chains, once there are some at beta = 1.
-    fn pool(&self) -> &Archive {
+    /// Where states at a beta are, which is the present one or 1: in the chains, once there are some at beta = 1.
+    pub fn pool(&self) -> &Archive {
         if self.chains.len() > 0 { &self.chains } else { &self.archive }
+    }
+
+    /// Logs of the weights of [`Run::pool`] there, up to a constant.
+    pub fn log_weights(&self, beta: f64) -> Vec<f64> {
+        if self.chains.len() > 0 { self.chains.log_stays() } else { self.archive.log_weights(beta) }
     }
 
     /// States of [`Run::pool`] at the present beta.
     fn resample(&self, n: usize, purpose: u64) -> Vec<usize> {
-        let log_weights = match self.chains.len() {
-            0 => self.archive.log_weights(self.walk.beta),
-            _ => self.chains.log_stays(),
-        };
-        self.resample_by(&log_weights, n, purpose)
+        self.resample_by(&self.log_weights(self.walk.beta), n, purpose)
     }
 
     /// Systematic resampling.
